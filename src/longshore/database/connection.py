@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What domain code sees of a database: a connection to read with, a transaction to write with.
+
+Domain functions are coroutines, but inside a read or a write **nothing but the connection may be awaited**: on SQLite the
+coroutine is driven to its end in one go, without an event loop (`docs/why/database.md`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+from longshore.database.statement import Statement
+
+Result = TypeVar("Result")
+
+
+class Dialect(Enum):
+    """The databases Longshore runs on."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+
+
+class Row(Protocol):
+    """One row: columns by position or by name."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """The value of a column."""
+        ...
+
+
+class Connection(Protocol):
+    """Runs statements. Outside a transaction each statement sees its own snapshot."""
+
+    async def all(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """All rows."""
+        ...
+
+    async def one(self, statement: Statement, **parameters: Any) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    async def value(self, statement: Statement, **parameters: Any) -> Any:
+        """The first column of the first row, or None."""
+        ...
+
+    async def execute(self, statement: Statement, **parameters: Any) -> int:
+        """Runs a change and returns how many rows it hit."""
+        ...
+
+
+class Transaction(Connection, Protocol):
+    """A connection inside a transaction: READ COMMITTED on PostgreSQL, the only writer on SQLite."""
+
+
+ReadFunction = Callable[[Connection], Coroutine[Any, Any, Result]]
+WriteFunction = Callable[[Transaction], Coroutine[Any, Any, Result]]
+
+
+class Database(Protocol):
+    """A database that is open in this process."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which database this is."""
+        ...
+
+    def read(self, function: ReadFunction[Result]) -> Awaitable[Result]:
+        """Runs `function` with a connection to read with.
+
+        Raises:
+            ServiceUnavailable: the database can't be reached.
+        """
+        ...
+
+    def write(self, function: WriteFunction[Result]) -> Awaitable[Result]:
+        """Runs `function` in one transaction and commits durably before it returns.
+
+        A deadlock, a serialisation failure or a busy database runs the **whole function** again, so it must have no
+        effect but its SQL. Whatever it raises rolls the transaction back and is raised here.
+
+        Raises:
+            UniqueViolation, ForeignKeyViolation, CheckViolation: a constraint refused; the transaction is rolled back.
+            ServiceUnavailable: the database can't be reached or stayed busy.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finishes what is under way and closes every connection."""
+        ...

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQL as SQL, written once for both dialects.
+
+A statement is written in PostgreSQL's flavour with ``:name`` parameters and compiled once, when its module is imported,
+into the text and the parameter order that each driver wants. What differs between the dialects is a short, closed list:
+
+- ``{now}``: the database's clock in microseconds since 1970 (the clock, not the start of the transaction);
+- lock clauses (``FOR NO KEY UPDATE``, ``FOR UPDATE SKIP LOCKED``, ``FOR KEY SHARE OF b`` …): SQLite has one writer and
+  needs none, so they vanish;
+- ``= ANY(:ids)``: SQLite reads the list with ``json_each``;
+- ``greatest`` and ``least``: SQLite calls them ``max`` and ``min``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_PARAMETER = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
+_LOCK = re.compile(
+    r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|KEY\s+SHARE|UPDATE|SHARE)(?:\s+OF\s+\w+)?(?:\s+SKIP\s+LOCKED|\s+NOWAIT)?",
+)
+_ANY = re.compile(r"=\s*ANY\(\s*:([a-z_][a-z0-9_]*)\s*\)")
+_SQLITE_NOW = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
+_POSTGRESQL_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+class Statement:
+    """One SQL statement, compiled for both dialects.
+
+    ``sqlite`` and ``postgresql`` are the texts for the drivers; ``sqlite_arguments`` and ``postgresql_arguments`` turn the
+    named parameters of a call into the positional ones of the driver. A parameter that is missing raises ``KeyError``.
+    """
+
+    __slots__ = ("_lists", "_names", "postgresql", "sqlite", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        names: list[str] = []
+        for name in _PARAMETER.findall(text):
+            if name not in names:
+                names.append(name)
+        self._names = tuple(names)
+        self._lists = frozenset(_ANY.findall(text))
+        numbers = {name: number for number, name in enumerate(names, start=1)}
+        sqlite = _ANY.sub(r"IN (SELECT value FROM json_each(:\1))", _LOCK.sub("", text)).replace("{now}", _SQLITE_NOW)
+        sqlite = re.sub(r"\bgreatest\(", "max(", sqlite)
+        sqlite = re.sub(r"\bleast\(", "min(", sqlite)
+        self.sqlite = _PARAMETER.sub(lambda match: f"?{numbers[match[1]]}", sqlite)
+        self.postgresql = _PARAMETER.sub(lambda match: f"${numbers[match[1]]}", text.replace("{now}", _POSTGRESQL_NOW))
+
+    def sqlite_arguments(self, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The positional arguments for sqlite3: lists become JSON."""
+        if not self._lists:
+            return tuple(parameters[name] for name in self._names)
+        return tuple(
+            json.dumps(list(parameters[name])) if name in self._lists else parameters[name] for name in self._names
+        )
+
+    def postgresql_arguments(self, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The positional arguments for asyncpg."""
+        return tuple(parameters[name] for name in self._names)
+
+    def __repr__(self) -> str:
+        return f"Statement({' '.join(self.text.split())!r})"

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All tables of all features, for migrations and schema snapshots. The server itself never imports this."""
+
+from __future__ import annotations
+
+from longshore.database.schema import metadata
+from longshore.events import tables as events
+from longshore.identity import tables as identity
+from longshore.projects import tables as projects
+from longshore.registry import tables as registry
+from longshore.robots import tables as robots
+from longshore.system import tables as system
+
+__all__ = ["events", "identity", "metadata", "projects", "registry", "robots", "system"]
