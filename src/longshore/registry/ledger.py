@@ -41,60 +41,60 @@ _UNCOUNT = Statement(
     RETURNING size
     """
 )
-_USE = Statement(
+_CHANGE = Statement(
     """
-    UPDATE project_usage SET used_bytes = used_bytes + :delta
+    UPDATE project_usage SET used_bytes = used_bytes + :used, stored_bytes = stored_bytes + :stored
     WHERE project_id = :project_id AND (
-        :delta <= 0 OR NOT EXISTS (
+        :used <= 0 OR NOT EXISTS (
             SELECT 1 FROM projects p WHERE p.id = :project_id AND p.quota_bytes IS NOT NULL
-            AND project_usage.used_bytes + :delta > p.quota_bytes))
+            AND project_usage.used_bytes + :used > p.quota_bytes))
     """
 )
-_STORE = Statement("UPDATE project_usage SET stored_bytes = stored_bytes + :delta WHERE project_id = :project_id")
 _USAGE = Statement(
     "SELECT u.used_bytes, p.quota_bytes FROM project_usage u JOIN projects p ON p.id = u.project_id"
     " WHERE u.project_id = :project_id"
 )
 
 
-async def count(transaction: Transaction, project_id: int, blob_ids: Sequence[int], *, more: int = 0) -> None:
-    """Counts those of the blobs that weren't, and `more` bytes of manifests, against the project's quota.
+async def count(
+    transaction: Transaction, project_id: int, blob_ids: Sequence[int], *, used: int = 0, stored: int = 0
+) -> None:
+    """Counts those of the blobs that weren't, and `used` bytes of manifests, against the project's quota.
+
+    `stored` bytes are added to what the project stores: those of rows that the transaction inserted.
 
     Raises:
         QuotaExceeded: the project would hold more than it may; the caller's transaction must roll back.
     """
-    delta = more
     if blob_ids:
         await transaction.all(_SHARE, project_id=project_id, blob_ids=blob_ids)
         rows = await transaction.all(_COUNT, project_id=project_id, blob_ids=blob_ids)
-        delta += sum(row[0] for row in rows)
-    await use(transaction, project_id, delta)
+        used += sum(row[0] for row in rows)
+    await change(transaction, project_id, used=used, stored=stored)
 
 
-async def uncount(transaction: Transaction, project_id: int, blob_ids: Sequence[int], *, less: int = 0) -> None:
-    """Stops counting those of the blobs that nothing alive holds any more, and `less` bytes of manifests.
+async def uncount(
+    transaction: Transaction, project_id: int, blob_ids: Sequence[int], *, used: int = 0, stored: int = 0
+) -> None:
+    """Stops counting those of the blobs that nothing alive holds any more, and `used` bytes of manifests.
 
-    The rows are locked by a statement of their own first: the second of two deletions then sees the first one, and a
-    push that counts sees the deletion.
+    `stored` bytes are taken off what the project stores: those of rows that the transaction deleted. The rows are locked
+    by a statement of their own first: the second of two deletions then sees the first one, and a push that counts sees
+    the deletion.
     """
-    delta = less
     if blob_ids:
         await transaction.all(_LOCK, project_id=project_id, blob_ids=blob_ids)
         rows = await transaction.all(_UNCOUNT, project_id=project_id, blob_ids=blob_ids)
-        delta += sum(row[0] for row in rows)
-    await use(transaction, project_id, -delta)
+        used += sum(row[0] for row in rows)
+    await change(transaction, project_id, used=-used, stored=-stored)
 
 
-async def use(transaction: Transaction, project_id: int, delta: int) -> None:
-    """Adds `delta` bytes (may be negative) to what the project uses; only an increase meets the quota."""
-    if delta and not await transaction.execute(_USE, project_id=project_id, delta=delta):
+async def change(transaction: Transaction, project_id: int, *, used: int, stored: int) -> None:
+    """Changes the project's one row of the ledger, the last statement of a transaction; an increase meets the quota."""
+    if not used and not stored:
+        return
+    if not await transaction.execute(_CHANGE, project_id=project_id, used=used, stored=stored):
         usage = await transaction.one(_USAGE, project_id=project_id)
         if usage is None:
             return
-        raise QuotaExceeded(added=delta, used=usage[0], limit=usage[1])
-
-
-async def store(transaction: Transaction, project_id: int, delta: int) -> None:
-    """Adds `delta` bytes to what the project stores. Call it *before* `use` when growing, after when shrinking."""
-    if delta:
-        await transaction.execute(_STORE, project_id=project_id, delta=delta)
+        raise QuotaExceeded(added=used, used=usage[0], limit=usage[1])
