@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A request as handlers see it: parsed where it is cheap, streaming where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qsl
+
+from longshore.edge.asgi import Receive, Scope
+from longshore.edge.origin import Origin, TrustedProxies
+from longshore.oci.errors import BadRequest, PayloadTooLarge
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_DISCARD_LIMIT = 64 * 1024 * 1024
+
+_instance = os.urandom(6).hex()
+_numbers = itertools.count(1)
+
+
+class ClientGone(Exception):  # noqa: N818 - nobody is there to be answered, so it is no error to render
+    """The client closed the connection, or sent nothing for too long."""
+
+
+def fresh_request_id() -> str:
+    """An id that no other request of any process has."""
+    return f"{_instance}{os.getpid():x}-{next(_numbers):x}"
+
+
+class Request:
+    """One HTTP request.
+
+    Attributes:
+        method: in upper case.
+        path: percent-decoded, always beginning with a slash.
+        id: the request id: the client's own if it sent a sound one.
+    """
+
+    __slots__ = (
+        "_body_seconds",
+        "_headers",
+        "_proxies",
+        "_query",
+        "_receive",
+        "actor",
+        "digest",
+        "id",
+        "method",
+        "path",
+        "received",
+        "repository",
+        "scope",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, *, proxies: TrustedProxies, body_seconds: float) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self._receive = receive
+        self._proxies = proxies
+        self._body_seconds = body_seconds
+        self._query: list[tuple[str, str]] | None = None
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            # Several lines of one header mean the same as one line with commas (RFC 9110, 5.2).
+            headers[name] = headers[name] + b", " + value if name in headers else value
+        self._headers = headers
+        given = headers.get(b"x-request-id")
+        self.id = given.decode() if given is not None and _REQUEST_ID.fullmatch(given) else fresh_request_id()
+        # What the log line of this request will say.
+        self.actor = "-"
+        self.repository = ""
+        self.digest = ""
+        self.received = 0
+
+    def header(self, name: bytes) -> str | None:
+        """A header's value; the name in lower case."""
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def origin(self) -> Origin:
+        """Scheme, host and source address, through trusted proxies."""
+        return self._proxies.origin(self.scope, self._headers)
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """All query parameters in order, decoded.
+
+        Raises:
+            BadRequest: there are too many of them.
+        """
+        if self._query is None:
+            text = self.scope["query_string"]
+            try:
+                self._query = (
+                    parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=200) if text else []
+                )
+            except ValueError as error:
+                raise BadRequest("The query has more than 200 parameters. Send fewer.") from error
+        return self._query
+
+    def parameter(self, name: str) -> str | None:
+        """The first query parameter of that name."""
+        return next((value for key, value in self.query if key == name), None)
+
+    @property
+    def content_length(self) -> int | None:
+        """The announced length of the body in bytes, None when it isn't announced."""
+        value = self._headers.get(b"content-length")
+        return int(value) if value is not None and value.isdigit() else None
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """The body in the pieces in which it arrives.
+
+        Raises:
+            ClientGone: the client closed the connection or stalled.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._body_seconds) as deadline:
+                while True:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGone
+                    piece = message.get("body", b"")
+                    if piece:
+                        self.received += len(piece)
+                        yield piece
+                    if not message.get("more_body"):
+                        return
+                    deadline.reschedule(loop.time() + self._body_seconds)
+        except TimeoutError as error:
+            raise ClientGone from error
+
+    async def whole_body(self, limit: int, what: str) -> bytes:
+        """The whole body, at most `limit` bytes of it.
+
+        A longer one is read on for a while before it is refused: a client that is still sending would not see the answer.
+
+        Raises:
+            PayloadTooLarge: it is longer.
+            ClientGone: the client closed the connection or stalled.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in self.body():
+            size += len(piece)
+            if size <= limit:
+                pieces.append(piece)
+            elif size > _DISCARD_LIMIT:
+                break
+        if size > limit:
+            raise PayloadTooLarge(f"The {what} is larger than the {limit:,} bytes that are allowed. Make it smaller.")
+        return b"".join(pieces)
+
+    async def disconnected(self) -> None:
+        """Returns when the client closes the connection; call it only after the body was read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

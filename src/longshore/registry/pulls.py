@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counting pulls: gathered in memory, written in batches, never on a request's path."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+
+import structlog
+
+from longshore.database.connection import Database, Transaction
+from longshore.database.statement import Statement
+from longshore.oci.errors import LongshoreError
+
+_log = structlog.get_logger("longshore.pulls")
+
+_MANIFEST = Statement(
+    "INSERT INTO manifest_pulls (manifest_id, pull_count, pulled_at)"
+    " SELECT id, :count, {now} FROM manifests WHERE id = :id"
+    " ON CONFLICT (manifest_id) DO UPDATE SET pull_count = manifest_pulls.pull_count + excluded.pull_count,"
+    " pulled_at = excluded.pulled_at"
+)
+_PARENTS = Statement(
+    "INSERT INTO manifest_pulls (manifest_id, pull_count, pulled_at)"
+    " SELECT parent_id, :count, {now} FROM manifest_children WHERE child_id = :id"
+    " ON CONFLICT (manifest_id) DO UPDATE SET pull_count = manifest_pulls.pull_count + excluded.pull_count,"
+    " pulled_at = excluded.pulled_at"
+)
+_TAG = Statement(
+    "UPDATE tags SET pull_count = pull_count + :count, pulled_at = {now} WHERE manifest_id = :id AND name = :name"
+)
+_BATCH = 200
+_MOST_WAITING = 100_000
+
+
+class PullCounter:
+    """Pulls of this process that are not written yet. A process that is killed loses a few seconds of counting."""
+
+    def __init__(self, database: Database, *, flush_seconds: float = 5.0) -> None:
+        self._database = database
+        self._flush_seconds = flush_seconds
+        self._waiting: Counter[tuple[int, str | None]] = Counter()
+
+    def add(self, manifest_id: int, tag: str | None) -> None:
+        """Counts one pull of the manifest, by the tag if it was asked for by one."""
+        if len(self._waiting) < _MOST_WAITING:
+            self._waiting[manifest_id, tag] += 1
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Writes what has gathered every few seconds, and once more at the end."""
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._flush_seconds)
+            try:
+                await self.flush()
+            except LongshoreError as error:
+                _log.warning("pulls not written yet", waiting=len(self._waiting), error=error.message)
+
+    async def flush(self) -> None:
+        """Writes what has gathered, in the order of ids so that two processes do not lock in a circle."""
+        while self._waiting:
+            batch = sorted(self._waiting.items(), key=lambda item: item[0][0])[:_BATCH]
+
+            async def run(transaction: Transaction, batch: list[tuple[tuple[int, str | None], int]] = batch) -> None:
+                for (manifest_id, tag), count in batch:
+                    await transaction.execute(_MANIFEST, id=manifest_id, count=count)
+                    await transaction.execute(_PARENTS, id=manifest_id, count=count)
+                    if tag is not None:
+                        await transaction.execute(_TAG, id=manifest_id, name=tag, count=count)
+
+            await self._database.write(run)
+            for key, count in batch:
+                self._waiting[key] -= count
+                if not self._waiting[key]:
+                    del self._waiting[key]

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of an upload session: every transaction of S, P, C and the takeover (`docs/why/push.md`).
+
+`open → receiving → open → completing → done`. Whoever holds the session holds it by `owner`, a random text of one request, and
+every change is conditional on it, so that a request that was thought dead can do no harm when it wakes up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from longshore.database.connection import Connection, Transaction
+from longshore.database.statement import Statement
+from longshore.oci.digest import Digest
+from longshore.oci.errors import BlobUploadUnknown
+from longshore.registry import ledger, repositories
+from longshore.registry.blobs import link
+from longshore.registry.models import Repository, Upload
+from longshore.registry.periods import Periods
+from longshore.storage.port import ObjectKey
+
+_USAGE = Statement(
+    "SELECT u.used_bytes, p.quota_bytes FROM project_usage u JOIN projects p ON p.id = u.project_id"
+    " WHERE u.project_id = :project_id"
+)
+_INSERT = Statement(
+    "INSERT INTO upload_sessions (id, repository_id, created_at, expires_at)"
+    " VALUES (:id, :repository_id, {now}, {now} + :expiry)"
+)
+_INSERT_KEY = Statement("INSERT INTO upload_keys (key, session_id, role) VALUES (:key, :id, :role)")
+_LOOK = Statement(
+    "SELECT s.state, s.bytes, s.digest_so_far, s.algorithm, s.verified_digest, k.key,"
+    " (s.owner_until IS NOT NULL AND s.owner_until <= {now}) AS lapsed, s.repository_id"
+    " FROM upload_sessions s JOIN repositories r ON r.id = s.repository_id"
+    " LEFT JOIN upload_keys k ON k.session_id = s.id AND k.role = 'body'"
+    " WHERE s.id = :id AND r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL"
+    " AND s.expires_at > {now}"
+)
+_LOCK = Statement(_LOOK.text + " FOR UPDATE OF s")
+_CLAIM = Statement(
+    "UPDATE upload_sessions SET state = :state, owner = :owner, owner_until = {now} + :lease, expires_at = {now} + :expiry"
+    " WHERE id = :id"
+)
+_PROGRESS = Statement(
+    "UPDATE upload_sessions SET bytes = :bytes, digest_so_far = :digest_so_far, algorithm = :algorithm,"
+    " owner_until = {now} + :lease, expires_at = {now} + :expiry WHERE id = :id AND owner = :owner"
+)
+_RELEASE = Statement(
+    "UPDATE upload_sessions SET state = 'open', owner = NULL, owner_until = NULL, bytes = :bytes,"
+    " digest_so_far = :digest_so_far, algorithm = :algorithm, expires_at = {now} + :expiry"
+    " WHERE id = :id AND owner = :owner"
+)
+_KEEP = Statement("UPDATE upload_sessions SET owner_until = {now} + :lease WHERE id = :id AND owner = :owner")
+_MOVE_TO_TRASH = Statement(
+    "INSERT INTO trash (key, backend, purge_after) SELECT key, backend, {now} + :delay FROM upload_keys"
+    " WHERE session_id = :id AND role = :role"
+)
+_DELETE_KEYS = Statement("DELETE FROM upload_keys WHERE session_id = :id AND role = :role")
+_PROMOTE = Statement("UPDATE upload_keys SET role = 'body' WHERE key = :key AND session_id = :id AND role = 'copy'")
+_ALL_TO_TRASH = Statement(
+    "INSERT INTO trash (key, backend, purge_after) SELECT key, backend, {now} + :delay FROM upload_keys"
+    " WHERE session_id = :id"
+)
+_DELETE_ALL_KEYS = Statement("DELETE FROM upload_keys WHERE session_id = :id")
+_DELETE_OWNED = Statement("DELETE FROM upload_sessions WHERE id = :id AND owner = :owner")
+_DELETE_IDLE = Statement(
+    "DELETE FROM upload_sessions WHERE id = :id AND state <> 'done' AND (owner_until IS NULL OR owner_until <= {now})"
+)
+_LOCK_OWNED = Statement("SELECT 1 FROM upload_sessions WHERE id = :id AND owner = :owner FOR UPDATE")
+_DONE = Statement(
+    "UPDATE upload_sessions SET state = 'done', verified_digest = :digest, bytes = :size, owner = NULL, owner_until = NULL,"
+    " expires_at = {now} + :expiry WHERE id = :id AND owner = :owner AND state = 'completing'"
+)
+_TAKE_KEY = Statement("DELETE FROM upload_keys WHERE key = :key AND session_id = :id AND role = 'body'")
+_INSERT_BLOB = Statement(
+    "INSERT INTO blobs (digest, size, key, verified_at) VALUES (:digest, :size, :key, {now})"
+    " ON CONFLICT (digest) DO NOTHING RETURNING id"
+)
+_EXISTING_BLOB = Statement("SELECT id, damaged FROM blobs WHERE digest = :digest FOR KEY SHARE")
+_DAMAGED_BLOB = Statement("SELECT id, damaged, key, location FROM blobs WHERE digest = :digest FOR UPDATE")
+_HEAL = Statement("UPDATE blobs SET key = :key, location = '', damaged = false, verified_at = {now} WHERE id = :id")
+_TRASH_KEY = Statement("INSERT INTO trash (key, location, purge_after) VALUES (:key, :location, {now} + :delay)")
+
+
+class Availability(Enum):
+    """Whether a request may have the session now."""
+
+    FREE = "free"
+    BUSY = "busy"
+    ABANDONED = "abandoned"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An upload session as its row said a moment ago."""
+
+    id: str
+    repository_id: int
+    received: int
+    digest_so_far: str | None
+    algorithm: str
+    verified_digest: str | None
+    key: ObjectKey | None
+    availability: Availability
+
+
+async def start(
+    transaction: Transaction,
+    project_id: int,
+    path: str,
+    *,
+    session_id: str,
+    key: ObjectKey,
+    declared: int,
+    periods: Periods,
+) -> Upload:
+    """S: a session and its key, before the key's first byte.
+
+    Raises:
+        QuotaExceeded: the project is full, or `declared` bytes do not fit.
+    """
+    repository = await repositories.find_or_create(transaction, project_id, path)
+    await check_quota(transaction, project_id, declared)
+    await transaction.execute(_INSERT, id=session_id, repository_id=repository.id, expiry=periods.upload_expiry)
+    await transaction.execute(_INSERT_KEY, key=str(key), id=session_id, role="body")
+    return Upload(session_id, 0)
+
+
+async def check_quota(connection: Connection, project_id: int, size: int) -> None:
+    """Refuses an upload that can't be committed later; the commit itself checks exactly."""
+    usage = await connection.one(_USAGE, project_id=project_id)
+    if usage is not None and usage[1] is not None and usage[0] + max(size, 1) > usage[1]:
+        raise ledger.QuotaExceeded(added=max(size, 1), used=usage[0], limit=usage[1])
+
+
+async def look(connection: Connection, project_id: int, path: str, session_id: str, *, lock: bool = False) -> Session:
+    """The session as it is now.
+
+    Raises:
+        BlobUploadUnknown: there is none of that id in that repository, or it is over.
+    """
+    row = await connection.one(_LOCK if lock else _LOOK, id=session_id, project_id=project_id, path=path)
+    if row is None:
+        raise unknown()
+    state = row[0]
+    if state == "done":
+        availability = Availability.DONE
+    elif state == "open":
+        availability = Availability.FREE
+    else:
+        availability = Availability.ABANDONED if row[6] else Availability.BUSY
+    return Session(
+        id=session_id,
+        repository_id=row[7],
+        received=row[1],
+        digest_so_far=row[2],
+        algorithm=row[3],
+        verified_digest=row[4],
+        key=None if row[5] is None else ObjectKey(row[5]),
+        availability=availability,
+    )
+
+
+async def claim(
+    transaction: Transaction,
+    project_id: int,
+    path: str,
+    session_id: str,
+    *,
+    owner: str,
+    completing: bool,
+    periods: Periods,
+) -> Session:
+    """Takes the session for one request when it is free or abandoned; otherwise says that it is busy or done."""
+    session = await look(transaction, project_id, path, session_id, lock=True)
+    if session.availability in {Availability.FREE, Availability.ABANDONED}:
+        await transaction.execute(
+            _CLAIM,
+            id=session_id,
+            owner=owner,
+            state="completing" if completing else "receiving",
+            lease=periods.owner_lease,
+            expiry=periods.upload_expiry,
+        )
+    return session
+
+
+async def take_over(transaction: Transaction, session_id: str, *, owner: str, key: ObjectKey, periods: Periods) -> None:
+    """First half of a takeover: a key for the copy. An earlier copy that was given up goes to the trash."""
+    await _require_owned(transaction, session_id, owner)
+    await transaction.execute(_MOVE_TO_TRASH, id=session_id, role="copy", delay=periods.delay)
+    await transaction.execute(_DELETE_KEYS, id=session_id, role="copy")
+    await transaction.execute(_INSERT_KEY, key=str(key), id=session_id, role="copy")
+
+
+async def promote_copy(
+    transaction: Transaction, session_id: str, *, owner: str, key: ObjectKey, periods: Periods
+) -> None:
+    """Second half of a takeover: the copy becomes the body, and what a zombie may still write to goes to the trash."""
+    await _require_owned(transaction, session_id, owner)
+    await transaction.execute(_MOVE_TO_TRASH, id=session_id, role="body", delay=periods.delay)
+    await transaction.execute(_DELETE_KEYS, id=session_id, role="body")
+    if not await transaction.execute(_PROMOTE, key=str(key), id=session_id):
+        raise unknown()
+
+
+async def keep(transaction: Transaction, session_id: str, *, owner: str, periods: Periods) -> None:
+    """Renews the owner's lease while work goes on that brings no bytes, such as reading the body once more."""
+    if not await transaction.execute(_KEEP, id=session_id, owner=owner, lease=periods.owner_lease):
+        raise unknown()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What is durable of an upload: `digest_so_far` is None when no hash state covers it."""
+
+    received: int
+    digest_so_far: str | None
+    algorithm: str
+
+
+async def progress(
+    transaction: Transaction,
+    session_id: str,
+    project_id: int,
+    reached: Progress,
+    *,
+    owner: str,
+    release: bool,
+    periods: Periods,
+) -> None:
+    """P: records what is durable; at the end of a request the session becomes free again.
+
+    Raises:
+        BlobUploadUnknown: another request has taken over, or the session is gone.
+        QuotaExceeded: what is received can't be committed any more.
+    """
+    parameters = {
+        "id": session_id,
+        "owner": owner,
+        "bytes": reached.received,
+        "digest_so_far": reached.digest_so_far,
+        "algorithm": reached.algorithm,
+        "expiry": periods.upload_expiry,
+    }
+    if release:
+        hit = await transaction.execute(_RELEASE, **parameters)
+    else:
+        hit = await transaction.execute(_PROGRESS, **parameters, lease=periods.owner_lease)
+    if not hit:
+        raise unknown()
+    await check_quota(transaction, project_id, reached.received)
+
+
+async def discard(transaction: Transaction, session_id: str, *, owner: str | None, periods: Periods) -> bool:
+    """Ends a session that its owner gives up, or an idle one that a client cancels; its keys go to the trash."""
+    if owner is not None and await transaction.value(_LOCK_OWNED, id=session_id, owner=owner) is None:
+        return False
+    await transaction.execute(_ALL_TO_TRASH, id=session_id, delay=periods.delay)
+    await transaction.execute(_DELETE_ALL_KEYS, id=session_id)
+    if owner is not None:
+        return bool(await transaction.execute(_DELETE_OWNED, id=session_id, owner=owner))
+    return bool(await transaction.execute(_DELETE_IDLE, id=session_id))
+
+
+async def commit(
+    transaction: Transaction,
+    repository: Repository,
+    session: Session,
+    digest: Digest,
+    size: int,
+    *,
+    owner: str,
+    periods: Periods,
+) -> None:
+    """C: the bytes that `owner` wrote, synced and hashed become the blob `digest`, visible in the repository.
+
+    Both conditional statements must hit exactly one row: otherwise the session expired or was taken over, and the key that
+    this request hashed is not its own any more.
+    """
+    if session.key is None:
+        raise unknown()
+    key = str(session.key)
+    done = await transaction.execute(
+        _DONE,
+        id=session.id,
+        owner=owner,
+        digest=str(digest),
+        size=size,
+        expiry=min(periods.done_expiry, periods.upload_expiry),
+    )
+    if done != 1 or await transaction.execute(_TAKE_KEY, id=session.id, key=key) != 1:
+        raise unknown()
+    current = await repositories.find(transaction, repository.project_id, repository.path)
+    if current is None or current.id != session.repository_id:
+        raise repositories.unknown(repository.path)
+    blob_id = await _insert_blob(transaction, digest, size, key, periods)
+    await link(transaction, current, blob_id, size, grace=periods.grace)
+
+
+async def _insert_blob(transaction: Transaction, digest: Digest, size: int, key: str, periods: Periods) -> int:
+    while True:
+        blob_id: int | None = await transaction.value(_INSERT_BLOB, digest=str(digest), size=size, key=key)
+        if blob_id is not None:
+            return blob_id
+        existing = await transaction.one(_EXISTING_BLOB, digest=str(digest))
+        if existing is not None and existing[1]:
+            existing = await transaction.one(_DAMAGED_BLOB, digest=str(digest))
+            if existing is not None and existing[1]:
+                await transaction.execute(_HEAL, id=existing[0], key=key)
+                await transaction.execute(_TRASH_KEY, key=existing[2], location=existing[3], delay=periods.delay)
+                return int(existing[0])
+        if existing is not None:
+            await transaction.execute(_TRASH_KEY, key=key, location="", delay=periods.delay)
+            return int(existing[0])
+        # Collected between the two statements: the digest is free again.
+
+
+async def _require_owned(transaction: Transaction, session_id: str, owner: str) -> None:
+    if await transaction.value(_LOCK_OWNED, id=session_id, owner=owner) is None:
+        raise unknown()
+
+
+def unknown() -> BlobUploadUnknown:
+    """The answer for an upload that isn't there."""
+    return BlobUploadUnknown(
+        "There is no such upload in this repository: it was finished, cancelled, taken over by another request, or idle"
+        " for too long. Start a new one with POST to blobs/uploads/."
+    )
