@@ -155,6 +155,7 @@ class Uploads:
         before = reception.hasher.copy()
         try:
             await self._consume(reception, project_id, body, content_range)
+            return await self._release(reception, project_id)
         except SizeInvalid:
             await self._rewind(reception, project_id, before)
             raise
@@ -167,7 +168,6 @@ class Uploads:
             raise
         finally:
             await reception.writer.close()
-        return await self._release(reception, project_id)
 
     async def finish(
         self,
@@ -406,15 +406,9 @@ class Uploads:
     async def _release(self, reception: _Reception, project_id: int) -> Upload:
         """The end of a request that leaves the upload open: everything that arrived is durable and recorded."""
         session_id = reception.session.id
-        try:
-            await reception.writer.sync()
-            reached = reception.reached()
-            await self._progress(reception, project_id, reached, release=True)
-        except LongshoreError:
-            await self._discard(session_id, reception.owner)
-            raise
-        finally:
-            await reception.writer.close()
+        await reception.writer.sync()
+        reached = reception.reached()
+        await self._progress(reception, project_id, reached, release=True)
         if reached.digest_so_far is not None:
             self._hashers[session_id] = (reached.received, reception.algorithm, reception.hasher)
             if len(self._hashers) > _REMEMBERED_HASHERS:

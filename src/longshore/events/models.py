@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What events are: facts about changes that were committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class EventKind(StrEnum):
+    """What happened. The payload of each kind has the same keys for ever; new ones may be added."""
+
+    MANIFEST_PUSHED = "manifest.pushed"
+    MANIFEST_DELETED = "manifest.deleted"
+    MANIFEST_RESTORED = "manifest.restored"
+    TAG_CREATED = "tag.created"
+    TAG_MOVED = "tag.moved"
+    TAG_DELETED = "tag.deleted"
+    TAG_RESTORED = "tag.restored"
+    REPOSITORY_CREATED = "repository.created"
+    REPOSITORY_DELETED = "repository.deleted"
+    REPOSITORY_RESTORED = "repository.restored"
+    PROJECT_CREATED = "project.created"
+    PROJECT_DELETED = "project.deleted"
+    PROJECT_RESTORED = "project.restored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One numbered event. `at` is in microseconds since 1970; `seq` is the only order to rely on."""
+
+    seq: int
+    kind: str
+    project_id: int | None
+    payload: Mapping[str, Any]
+    at: int
