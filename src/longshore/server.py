@@ -15,7 +15,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -31,7 +30,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _BACKLOG = 2048
 # One permit is one connection: fewer would make idle keep-alive connections shut out new ones.
 _CONNECTIONS = 8192
-# Above a front proxy's own idle time (nginx: 60 s, 75 s), so that the proxy closes first and no request meets a closing connection.
+# Above a front proxy's own idle time (nginx: 60 s, 75 s): the proxy closes first, and no request meets a closing connection.
 _IDLE_SECONDS = 120
 _RESPAWN_SECONDS = 1.0
 
@@ -53,14 +52,13 @@ def serve(settings: Settings, role: Role) -> int:
 
     # Imported here: the directory above must be known when prometheus-client is first imported.
     from longshore.edge.logging import configure_logging  # noqa: PLC0415
-    from longshore.instance import prepare  # noqa: PLC0415
+    from longshore.instance import announce, prepare  # noqa: PLC0415
     from longshore.system.secret import load_secret_key  # noqa: PLC0415
 
     configure_logging(settings.log_level, settings.log_format)
     secret_key = load_secret_key(settings)
     password = asyncio.run(prepare(settings, secret_key))
-    if password is not None:
-        _announce(settings, password)
+    announce(settings, password)
     try:
         if role == "worker":
             _run_worker(settings, secret_key)
@@ -220,16 +218,6 @@ def _lock_roles(settings: Settings, role: Role) -> list[IO[str]]:
         file.flush()
         locks.append(file)
     return locks
-
-
-def _announce(settings: Settings, password: str) -> None:
-    """Prints the generated password of the first administrator: once, to the terminal, never to the log."""
-    sys.stdout.write(
-        f"\n  Longshore made its administrator. Write the password down, it is not shown again:\n\n"
-        f"      user      admin\n      password  {password}\n\n"
-        f"  docker login {settings.host}:{settings.port} -u admin\n\n"
-    )
-    sys.stdout.flush()
 
 
 def _tune_allocator() -> None:

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The composition root: builds every service once and wires the edges to one ASGI application.
+
+A process is *alive* as soon as it answers, and *ready* when the database has this release's schema, the key is right and
+nothing drains. Until then everything but the health endpoints answers 503 with what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from longshore.config import Settings, SettingsError
+from longshore.database.connection import Database
+from longshore.database.errors import ConstraintViolation
+from longshore.distribution.app import DistributionAPI, parse_path
+from longshore.edge.asgi import Message, Receive, Scope, Send
+from longshore.edge.errors import render
+from longshore.edge.observing import Observer, metrics_text
+from longshore.edge.origin import TrustedProxies
+from longshore.edge.page import welcome
+from longshore.edge.request import ClientGone, Request
+from longshore.edge.response import Response, Sender, json_response
+from longshore.instance import Instance, announce, first_start, missing_revision, open_database, open_instance
+from longshore.oci.errors import LongshoreError, NotFound, ServiceUnavailable, Unsupported
+
+_log = structlog.get_logger("longshore.app")
+
+_CHECK_SECONDS = 1.0
+_FRESH_SECONDS = 2.0
+
+
+class SharedState:
+    """One byte that the supervisor and its processes share: whether the server drains."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 1)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is on its way out."""
+        return self._memory[0] == 1
+
+    def drain(self) -> None:
+        """From now on the server is unready."""
+        self._memory[0] = 1
+
+
+@dataclass(slots=True)
+class _Readiness:
+    instance: Instance | None = None
+    reason: str = "The process is starting."
+    checked_at: float = float("-inf")
+
+
+class Application:
+    """The ASGI application of one process."""
+
+    def __init__(self, settings: Settings, secret_key: bytes, shared: SharedState) -> None:
+        self._settings = settings
+        self._secret_key = secret_key
+        self._shared = shared
+        self._proxies = TrustedProxies(settings.trusted_proxies, settings.external_url)
+        self._observer = Observer(text=settings.log_format == "text")
+        self._readiness = _Readiness()
+        self._distribution: DistributionAPI | None = None
+        self._api: Any = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stop = asyncio.Event()
+        self._stall_seconds = settings.transfer_timeout.total_seconds()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One HTTP request, or the life of the process."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        began = self._observer.begin()
+        request = Request(scope, receive, proxies=self._proxies, body_seconds=self._stall_seconds)
+        sender = Sender(send, stall_seconds=self._stall_seconds)
+        outcome = ""
+        try:
+            if request.path.startswith(("/api/", "/c/")) and self._api is not None:
+                await self._call_api(request, scope, receive, sender, send)
+            else:
+                await sender.respond(request, await self._respond(request))
+        except ClientGone:
+            outcome = "client gone"
+        except asyncio.CancelledError:
+            outcome = "cancelled"
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line of defence: a fault of ours must not stay unanswered
+            outcome = "failed"
+            response = render(error, request)
+            if not sender.status:
+                with suppress(ClientGone):
+                    await sender.respond(request, response)
+        finally:
+            self._observer.end(request, sender, _route(request.path), began, outcome=outcome)
+
+    async def _respond(self, request: Request) -> Response:
+        path = request.path
+        try:
+            if path.startswith("/v2/") or path == "/v2":
+                return await self._require(self._distribution).handle(request)
+            if path == "/service/token":
+                return await self._require(self._distribution).token(request)
+            return await self._respond_operation(request)
+        except LongshoreError as error:
+            return render(error, request)
+        except ConstraintViolation as error:
+            return render(error, request)
+
+    async def _respond_operation(self, request: Request) -> Response:
+        handler = {
+            "/": self._welcome,
+            "/livez": self._alive,
+            "/readyz": self._ready,
+            "/healthz": self._health,
+            "/metrics": self._metrics,
+        }.get(request.path)
+        if handler is None:
+            if self._api is None and request.path.startswith(("/api/", "/c/")):
+                self._require(None)
+            raise NotFound(f"There is nothing at {request.path[:200]!r}. Look at / for what this server offers.")
+        if request.method not in {"GET", "HEAD"}:
+            raise Unsupported(f"{request.method} is not supported here. Use GET.")
+        return await handler(request)
+
+    async def _welcome(self, request: Request) -> Response:
+        return welcome(request.origin)
+
+    async def _alive(self, _request: Request) -> Response:
+        return Response(200, [(b"content-type", b"text/plain; charset=utf-8")], b"alive\n")
+
+    async def _ready(self, _request: Request) -> Response:
+        missing = await self._missing()
+        if missing is not None:
+            return json_response(503, {"status": "unready", "reason": missing})
+        return json_response(200, {"status": "ready"})
+
+    async def _health(self, _request: Request) -> Response:
+        missing = await self._missing()
+        components = {"database": "healthy", "storage": "healthy"}
+        instance = self._readiness.instance
+        if instance is None:
+            components = dict.fromkeys(components, "unknown")
+        else:
+            components = await instance.health()
+        healthy = missing is None and all(state == "healthy" for state in components.values())
+        status = {"status": "healthy" if healthy else "unhealthy", "reason": missing, "components": components}
+        return json_response(200 if healthy else 503, status)
+
+    async def _metrics(self, _request: Request) -> Response:
+        text = metrics_text()
+        if self._readiness.instance is not None:
+            with suppress(LongshoreError):
+                text += await self._readiness.instance.metrics()
+        return Response(200, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")], text)
+
+    async def _missing(self) -> str | None:
+        """What is missing to be ready; None when nothing is."""
+        if self._shared.draining:
+            return "The server is shutting down."
+        readiness = self._readiness
+        if readiness.instance is None:
+            return readiness.reason
+        now = asyncio.get_running_loop().time()
+        if now - readiness.checked_at > _FRESH_SECONDS:
+            health = await readiness.instance.health()
+            sick = [f"{name}: {state}" for name, state in health.items() if state != "healthy"]
+            readiness.reason = "; ".join(sick)
+            readiness.checked_at = now
+        return readiness.reason or None
+
+    def _require(self, api: DistributionAPI | None) -> DistributionAPI:
+        if api is None:
+            raise ServiceUnavailable(f"The registry is not ready. {self._readiness.reason}", retry_after=2)
+        return api
+
+    async def _call_api(self, request: Request, scope: Scope, receive: Receive, sender: Sender, send: Send) -> None:
+        scope.setdefault("state", {})["request"] = request
+
+        async def observed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                sender.status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request.id.encode())]
+            elif message["type"] == "http.response.body":
+                sender.sent += len(message.get("body", b""))
+            await send(message)
+
+        await self._api(scope, receive, observed)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._tasks = [
+                    asyncio.create_task(self._become_ready()),
+                    asyncio.create_task(self._observer.run()),
+                ]
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self._shut_down()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _become_ready(self) -> None:
+        """Opens everything, waiting for a database that is away or for `longshore migrate`."""
+        database: Database | None = None
+        while self._readiness.instance is None:
+            try:
+                if database is None:
+                    database = await open_database(self._settings)
+                missing = await missing_revision(database)
+                if missing is None:
+                    instance = await open_instance(self._settings, self._secret_key, database)
+                    announce(self._settings, await first_start(self._settings, database))
+                    self._distribution = DistributionAPI(instance.distribution)
+                    self._api = instance.api
+                    self._readiness.reason = ""
+                    self._readiness.instance = instance
+                    self._tasks.append(asyncio.create_task(instance.pulls.run(self._stop)))
+                    return
+                self._say(missing)
+            except SettingsError as error:
+                self._say(str(error))
+            except LongshoreError as error:
+                self._say(error.message)
+            await asyncio.sleep(_CHECK_SECONDS)
+
+    def _say(self, reason: str) -> None:
+        if self._readiness.reason != reason:
+            _log.warning("not ready", reason=reason)
+        self._readiness.reason = reason
+
+    async def _shut_down(self) -> None:
+        self._stop.set()
+        instance = self._readiness.instance
+        ready, observing, *counting = self._tasks
+        ready.cancel()
+        await asyncio.gather(*counting, return_exceptions=True)
+        if instance is not None:
+            await instance.close()
+        observing.cancel()
+        await asyncio.gather(ready, observing, return_exceptions=True)
+
+
+def _route(path: str) -> str:
+    if path.startswith("/v2"):
+        route = parse_path(path) if path.startswith("/v2/") else None
+        return f"v2.{route.kind}" if route is not None else "v2"
+    if path.startswith("/api/"):
+        return "api"
+    if path in {"/", "/livez", "/readyz", "/healthz", "/metrics", "/service/token"}:
+        return path
+    return "other"

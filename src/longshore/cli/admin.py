@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`longshore admin`: what an operator does at the server itself, beside a running one or without any."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from longshore.access.models import Permission
+from longshore.cli.workbench import ConfigOption, Output, OutputOption, fail, with_database
+from longshore.config import Settings
+from longshore.database.connection import Database
+from longshore.identity.hashing import Passwords
+from longshore.identity.models import NewUser, User
+from longshore.identity.queries import UserQueries
+from longshore.identity.rules import generate_password
+from longshore.identity.service import UserService
+from longshore.oci.names import ProjectName
+from longshore.projects.models import Project, Role
+from longshore.projects.queries import ProjectQueries
+from longshore.projects.service import ProjectService
+from longshore.registry.reclaim import Reclaim
+from longshore.robots.models import NewRobot, RobotGrant
+from longshore.robots.secret import RobotSecrets
+from longshore.robots.service import RobotService
+from longshore.system.secret import load_secret_key
+
+app = typer.Typer(help="Projects, people, robots and background work, at the server itself.", no_args_is_help=True)
+project_app = typer.Typer(help="Projects.", no_args_is_help=True)
+user_app = typer.Typer(help="People.", no_args_is_help=True)
+member_app = typer.Typer(help="Who belongs to a project.", no_args_is_help=True)
+robot_app = typer.Typer(help="Robot accounts.", no_args_is_help=True)
+reclaim_app = typer.Typer(help="The background work that gives space back.", no_args_is_help=True)
+app.add_typer(project_app, name="project")
+app.add_typer(user_app, name="user")
+app.add_typer(member_app, name="member")
+app.add_typer(robot_app, name="robot")
+app.add_typer(reclaim_app, name="reclaim")
+
+NameArgument = Annotated[str, typer.Argument(help="The name.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input; otherwise one is generated.")
+]
+
+
+class SparseMode(Enum):
+    """What a manifest may refer to without its being there."""
+
+    NONE = "none"
+    CHILDREN = "children"
+    ANY = "any"
+
+
+def _say(output: Output, text: str, value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value) if output is Output.JSON else text)
+
+
+@project_app.command("create")
+def create_project(
+    name: NameArgument,
+    *,
+    public: Annotated[bool, typer.Option("--public", help="Everybody may pull.")] = False,
+    sparse: Annotated[
+        SparseMode, typer.Option(help="Accept manifests that refer to missing things: children of an index, or any.")
+    ] = SparseMode.NONE,
+    quota: Annotated[int | None, typer.Option(min=0, help="The most it may hold, in bytes.")] = None,
+    owner: Annotated[str, typer.Option(help="The user who will own it.")] = "admin",
+    output: OutputOption = Output.TEXT,
+    config: ConfigOption = None,
+) -> None:
+    """Make a project."""
+    parsed = ProjectName.parse(name)
+
+    async def work(_settings: Settings, database: Database) -> int:
+        user = await _user(database, owner)
+        return await ProjectService(database).create(
+            parsed, owner_id=user.id, public=public, sparse=sparse.value, quota_bytes=quota
+        )
+
+    project_id = with_database(config, work)
+    _say(output, f"Made the project {name}.", {"id": project_id, "name": name})
+
+
+@user_app.command("create")
+def create_user(
+    name: NameArgument,
+    *,
+    email: Annotated[str | None, typer.Option(help="The email address.")] = None,
+    realname: Annotated[str, typer.Option(help="The name that people know.")] = "",
+    sysadmin: Annotated[bool, typer.Option("--sysadmin", help="An administrator of the whole registry.")] = False,
+    password_stdin: PasswordStdin = False,
+    output: OutputOption = Output.TEXT,
+    config: ConfigOption = None,
+) -> None:
+    """Make an account for a person."""
+    password, generated = _password(given=password_stdin)
+
+    async def work(_settings: Settings, database: Database) -> int:
+        user = NewUser(username=name, password=password, email=email, realname=realname or name, sysadmin=sysadmin)
+        return await UserService(database, Passwords()).create(user)
+
+    user_id = with_database(config, work)
+    shown = {"password": password} if generated else {}
+    text = f"Made the user {name}." + (f" The password, shown this once: {password}" if generated else "")
+    _say(output, text, {"id": user_id, "name": name, **shown})
+
+
+@user_app.command("reset-password")
+def reset_password(
+    name: NameArgument,
+    *,
+    password_stdin: PasswordStdin = False,
+    output: OutputOption = Output.TEXT,
+    config: ConfigOption = None,
+) -> None:
+    """Give a person a new password; every login and token with the old one ends within seconds."""
+    password, generated = _password(given=password_stdin)
+
+    async def work(_settings: Settings, database: Database) -> None:
+        user = await _user(database, name)
+        await UserService(database, Passwords()).reset_password(user.id, password)
+
+    with_database(config, work)
+    shown = {"password": password} if generated else {}
+    text = f"Reset the password of {name}." + (f" The new one, shown this once: {password}" if generated else "")
+    _say(output, text, {"name": name, **shown})
+
+
+@member_app.command("add")
+def add_member(
+    project: Annotated[str, typer.Argument(help="The project.")],
+    user: Annotated[str, typer.Argument(help="The user.")],
+    role: Annotated[
+        str, typer.Option(help="projectAdmin, maintainer, developer, guest or limitedGuest.")
+    ] = "developer",
+    output: OutputOption = Output.TEXT,
+    config: ConfigOption = None,
+) -> None:
+    """Make a user a member of a project."""
+    parsed, chosen = ProjectName.parse(project), Role.parse(role)
+
+    async def work(_settings: Settings, database: Database) -> int:
+        found, person = await _project(database, parsed), await _user(database, user)
+        return await ProjectService(database).add_member(found.id, person.id, chosen)
+
+    member_id = with_database(config, work)
+    value = {"id": member_id, "project": project, "user": user, "role": chosen.title}
+    _say(output, f"{user} is {chosen.title} of {project} now.", value)
+
+
+@robot_app.command("create")
+def create_robot(
+    name: NameArgument,
+    permission: Annotated[
+        list[str], typer.Option(help="What it may do, such as repository:pull; may be given several times.")
+    ],
+    project: Annotated[str | None, typer.Option(help="Its project; without one it is the system's.")] = None,
+    namespace: Annotated[
+        str, typer.Option(help="For a robot of the system: where it may do it: a project, * for all, / for the system.")
+    ] = "*",
+    days: Annotated[int, typer.Option(help="How long it lives, -1 for ever.")] = -1,
+    output: OutputOption = Output.TEXT,
+    config: ConfigOption = None,
+) -> None:
+    """Make a robot account; its secret is shown this once."""
+    permissions = frozenset(_permission(text) for text in permission)
+    grant = RobotGrant(project or namespace, permissions)
+    robot = NewRobot(
+        name=name,
+        grants=(grant,),
+        duration_days=days,
+        project=None if project is None else ProjectName.parse(project),
+    )
+
+    async def work(settings: Settings, database: Database) -> tuple[str, str]:
+        service = RobotService(database, RobotSecrets(load_secret_key(settings)))
+        created = await service.create(robot, creator="longshore admin")
+        return created.shown_name, created.secret
+
+    shown_name, secret = with_database(config, work)
+    text = f"Made the robot {shown_name}. Its secret, shown this once: {secret}"
+    _say(output, text, {"name": shown_name, "secret": secret})
+
+
+@reclaim_app.command("status")
+def reclaim_status(output: OutputOption = Output.TEXT, config: ConfigOption = None) -> None:
+    """Show each step: what waits, what was handled, and whether it is paused."""
+
+    async def work(_settings: Settings, database: Database) -> list[dict[str, Any]]:
+        return [dict(row) for row in await Reclaim.status(database)]
+
+    rows = with_database(config, work)
+    if output is Output.JSON:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        typer.echo(
+            f"{row['name']:12} waiting {row['waiting']:>8}  handled {row['handled']:>10}  {'paused' if row['paused'] else ''}"
+        )
+
+
+@reclaim_app.command("pause")
+def reclaim_pause(config: ConfigOption = None) -> None:
+    """Stop giving space back, within seconds, until it is resumed. Pushing, pulling and deleting go on."""
+    _switch(config, paused=True)
+    typer.echo("Reclaim is paused.")
+
+
+@reclaim_app.command("resume")
+def reclaim_resume(config: ConfigOption = None) -> None:
+    """Go on giving space back."""
+    _switch(config, paused=False)
+    typer.echo("Reclaim goes on.")
+
+
+def _switch(config: Path | None, *, paused: bool) -> None:
+    async def work(_settings: Settings, database: Database) -> None:
+        await Reclaim.pause(database, paused=paused)
+
+    with_database(config, work)
+
+
+def _password(*, given: bool) -> tuple[str, bool]:
+    if not given:
+        return generate_password(), True
+    return sys.stdin.readline().rstrip("\r\n"), False
+
+
+def _permission(text: str) -> Permission:
+    resource, _, action = text.partition(":")
+    if not resource or not action:
+        fail(f"--permission: {text!r} must be resource:action, such as repository:pull.", code=2)
+    return Permission(resource, action)
+
+
+async def _user(database: Database, name: str) -> User:
+    user = await UserQueries(database).user_by_name(name)
+    if user is None:
+        fail(f"There is no user {name!r}.", code=1)
+    return user
+
+
+async def _project(database: Database, name: ProjectName) -> Project:
+    project = await ProjectQueries(database).project(name)
+    if project is None:
+        fail(f"There is no project {str(name)!r}.", code=1)
+    return project

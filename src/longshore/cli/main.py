@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`longshore`: one command for everything. Exit codes: 0 done, 1 something is wrong, 2 the call or a setting is wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import Enum
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from longshore.cli import admin, verify
+from longshore.cli.workbench import ConfigOption, Output, OutputOption, fail, settings_from
+from longshore.config import SettingsError
+from longshore.database.revisions import HEAD
+from longshore.oci.errors import LongshoreError
+
+app = typer.Typer(
+    name="longshore",
+    help="A registry for container images and every other OCI artifact.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(admin.app, name="admin")
+app.command("verify")(verify.verify)
+
+
+class Role(Enum):
+    """What a server does."""
+
+    ALL = "all"
+    API = "api"
+    WORKER = "worker"
+
+
+@app.command()
+def serve(
+    role: Annotated[Role, typer.Option(help="all: everything; api: HTTP; worker: background work.")] = Role.ALL,
+    config: ConfigOption = None,
+) -> None:
+    """Run the registry. Stop it with SIGTERM: transfers under way may finish."""
+    from longshore.server import serve as run  # noqa: PLC0415 - other commands don't pay for the server's imports
+
+    raise typer.Exit(run(settings_from(config), role.value))
+
+
+@app.command()
+def migrate(config: ConfigOption = None) -> None:
+    """Bring the database to this release's schema. Running servers go on; two at once are harmless."""
+    from longshore.database.migrate import migrate_postgresql, migrate_sqlite  # noqa: PLC0415 - only this command pays
+
+    settings = settings_from(config)
+    if settings.database_url is None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        migrate_sqlite(settings.sqlite_path)
+    else:
+        try:
+            migrate_postgresql(settings.database_url.get_secret_value())
+        except OSError as error:
+            fail(f"LONGSHORE_DATABASE_URL: the database can't be reached: {error}", code=1)
+    typer.echo(f"The database is at revision {HEAD}.")
+
+
+@app.command()
+def version(output: OutputOption = Output.TEXT) -> None:
+    """Say which release this is."""
+    release = installed_version("longshore")
+    if output is Output.JSON:
+        typer.echo(json.dumps({"version": release, "schema": HEAD, "python": sys.version.split()[0]}))
+    else:
+        typer.echo(f"longshore {release} (schema {HEAD}, Python {sys.version.split()[0]})")
+
+
+def main() -> None:
+    """The command's entry. What goes wrong is said in a sentence, never by a traceback."""
+    try:
+        app()
+    except SettingsError as error:
+        fail(str(error), code=2)
+    except LongshoreError as error:
+        fail(error.message, code=1)
+    except PermissionError as error:
+        fail(f"{error.filename}: {error.strerror}. Run longshore as a user who may write there.", code=1)

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the services of one process on an open database, and prepares an instance at its start."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from longshore.access.models import PrincipalKind
+from longshore.access.service import AccessService
+from longshore.access.sign_in import SignIn
+from longshore.access.throttle import Throttle
+from longshore.access.tokens import TokenService
+from longshore.api.app import build_api
+from longshore.api.services import APIServices
+from longshore.config import Settings, SettingsError
+from longshore.database.connection import Connection, Database, Dialect
+from longshore.database.postgresql import PostgreSQLDatabase
+from longshore.database.revisions import HEAD, current_revision, serves
+from longshore.database.sqlite import SQLiteDatabase
+from longshore.database.statement import Statement
+from longshore.distribution.authentication import Authenticator
+from longshore.distribution.services import Services
+from longshore.distribution.token import TokenEndpoint
+from longshore.edge.asgi import Application
+from longshore.identity.credentials import UserCredentials
+from longshore.identity.first_start import ensure_admin
+from longshore.identity.hashing import Passwords
+from longshore.identity.queries import UserQueries
+from longshore.identity.service import UserService
+from longshore.oci.errors import LongshoreError
+from longshore.projects.queries import ProjectQueries
+from longshore.projects.service import ProjectService
+from longshore.registry.blobs import Blobs
+from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.manifests import Manifests
+from longshore.registry.periods import SECOND, Periods, microseconds
+from longshore.registry.pulls import PullCounter
+from longshore.registry.referrers import Listings
+from longshore.registry.tags import Tags
+from longshore.registry.uploads import Uploads
+from longshore.robots.credentials import RobotCredentials
+from longshore.robots.queries import RobotQueries
+from longshore.robots.secret import RobotSecrets
+from longshore.robots.service import RobotService
+from longshore.storage.factory import open_store
+from longshore.storage.port import FreeSpace, ObjectExists, OpenedStore
+from longshore.system.instance import ensure_instance
+
+_log = structlog.get_logger("longshore.instance")
+
+_PING = Statement("SELECT 1")
+_CONNECTION_LIMIT = Statement(
+    "SELECT CAST(current_setting('max_connections') AS INTEGER)"
+    " - CAST(current_setting('superuser_reserved_connections') AS INTEGER) AS room,"
+    " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS busy"
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Instance:
+    """Everything that one HTTP process serves with, and how to close it."""
+
+    api: Application
+    distribution: Services
+    health: Callable[[], Awaitable[dict[str, str]]]
+    metrics: Callable[[], Awaitable[bytes]]
+    pulls: PullCounter
+    closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    async def close(self) -> None:
+        """Closes everything in the opposite order of its opening; what fails to close is logged."""
+        for close in reversed(self.closers):
+            try:
+                await close()
+            except Exception as error:  # noqa: BLE001 - one failure must not keep the others open
+                _log.warning("not closed", error=str(error))
+
+
+async def open_instance(settings: Settings, secret_key: bytes, database: Database) -> Instance:
+    """Builds the services of this process.
+
+    Raises:
+        SettingsError: the database was made with another secret key, or the store belongs to another database.
+        ServiceUnavailable: database or store can't be reached.
+    """
+    instance_id = await ensure_instance(database, secret_key)
+    store = await open_marked_store(settings, instance_id)
+    periods = periods_of(settings)
+    passwords = Passwords()
+    users, robots, projects = UserQueries(database), RobotQueries(database), ProjectQueries(database)
+    secrets = RobotSecrets(secret_key)
+    access = AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots})
+    sign_in = SignIn(UserCredentials(database, passwords), RobotCredentials(database, secrets), Throttle(database))
+    tokens = TokenService(secret_key, lifetime_seconds=int(settings.token_expiry.total_seconds()))
+    authenticator = Authenticator(sign_in, tokens)
+    blobs = Blobs(database, periods)
+    pulls = PullCounter(database)
+    services = Services(
+        access=access,
+        authenticator=authenticator,
+        blobs=blobs,
+        deletion=ManifestDeletion(database, periods),
+        listings=Listings(database),
+        manifests=Manifests(database, periods),
+        pulls=pulls,
+        store=store,
+        tags=Tags(database, periods),
+        tokens=TokenEndpoint(authenticator, sign_in, tokens, access),
+        uploads=Uploads(database, store, blobs, periods),
+    )
+    api = build_api(
+        APIServices(
+            access=access,
+            authenticator=authenticator,
+            projects=ProjectService(database, undelete_window=periods.window),
+            project_queries=projects,
+            users=UserService(database, passwords),
+            user_queries=users,
+            robots=RobotService(database, secrets),
+            robot_queries=robots,
+        )
+    )
+
+    async def health() -> dict[str, str]:
+        return {"database": await _database_health(database), "storage": await _store_health(store)}
+
+    async def metrics() -> bytes:
+        from longshore.registry.metrics import registry_metrics  # noqa: PLC0415 - paid for by who is scraped
+
+        return await registry_metrics(database)
+
+    async def close_passwords() -> None:
+        passwords.close()
+
+    return Instance(
+        api=api,
+        distribution=services,
+        health=health,
+        metrics=metrics,
+        pulls=pulls,
+        closers=[database.close, store.close, close_passwords],
+    )
+
+
+async def prepare(settings: Settings, secret_key: bytes) -> str | None:
+    """What a server does once before it starts its processes; returns the administrator's generated password, if any.
+
+    The embedded database is brought to this release's schema. PostgreSQL that is away or waits for `longshore migrate` doesn't
+    keep the server from starting: it stays unready and says so.
+
+    Raises:
+        SettingsError: the secret key is another one than the database's, or PostgreSQL can't serve so many connections.
+    """
+    if settings.database_url is None:
+        await _migrate_embedded(settings)
+    try:
+        database = await open_database(settings)
+    except LongshoreError as error:
+        _log.warning("the database is away", reason=error.message)
+        return None
+    try:
+        if database.dialect is Dialect.POSTGRESQL:
+            await _check_connections(settings, database)
+        if await missing_revision(database) is not None:
+            return None
+        instance_id = await ensure_instance(database, secret_key)
+        await (await open_marked_store(settings, instance_id)).close()
+        return await first_start(settings, database)
+    except LongshoreError as error:
+        _log.warning("not prepared", reason=error.message)
+        return None
+    finally:
+        await database.close()
+
+
+async def first_start(settings: Settings, database: Database) -> str | None:
+    """Makes the administrator and the project `library` unless they are there; a generated password is returned once.
+
+    Raises:
+        SettingsError: the password that the settings give breaks the rules.
+    """
+    passwords = Passwords()
+    given = None if settings.admin_password is None else settings.admin_password.get_secret_value()
+    try:
+        return await ensure_admin(database, passwords, password=given or None)
+    except LongshoreError as error:
+        if error.status >= 500:
+            raise
+        raise SettingsError(f"LONGSHORE_ADMIN_PASSWORD: {error.message}") from error
+    finally:
+        passwords.close()
+
+
+def announce(settings: Settings, password: str | None) -> None:
+    """Prints the generated password of the first administrator: once, to the terminal, never to the log."""
+    if password is None:
+        return
+    sys.stdout.write(
+        "\n  Longshore made its administrator. Write the password down, it is not shown again:\n\n"
+        f"      user      admin\n      password  {password}\n\n"
+        f"  docker login {settings.host}:{settings.port} -u admin\n\n"
+    )
+    sys.stdout.flush()
+
+
+def periods_of(settings: Settings) -> Periods:
+    """The waiting times that the settings name."""
+    return Periods(
+        grace=microseconds(settings.upload_grace),
+        window=int(settings.trash_days * 86400 * SECOND),
+        delay=microseconds(settings.reclaim_delay),
+        upload_expiry=microseconds(settings.upload_expiry),
+    )
+
+
+async def open_database(settings: Settings) -> Database:
+    """The database that the settings name, open in this process.
+
+    Raises:
+        ServiceUnavailable: it can't be reached.
+    """
+    if settings.database_url is None:
+        return SQLiteDatabase(settings.sqlite_path)
+    return await PostgreSQLDatabase.open(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
+
+
+async def open_marked_store(settings: Settings, instance_id: str) -> OpenedStore:
+    """The store that the settings name, which belongs to this database from its first start on.
+
+    Raises:
+        SettingsError: the store can't be used, or belongs to another database.
+    """
+    try:
+        store = await open_store(settings.storage)
+    except LongshoreError as error:
+        if error.status >= 503:
+            raise
+        raise SettingsError(f"LONGSHORE_STORAGE_URL: {error.message}") from error
+    try:
+        await store.write_instance(instance_id)
+    except ObjectExists as error:
+        await store.close()
+        raise SettingsError(
+            "LONGSHORE_STORAGE_URL: the store belongs to another database. Use the store of this database, or an empty one"
+        ) from error
+    return store
+
+
+async def missing_revision(database: Database) -> str | None:
+    """Why this release can't work on the schema as it is; None when it can."""
+    revision = await current_revision(database)
+    if serves(revision):
+        return None
+    return (
+        f"The database's schema is at {revision or 'nothing'}, this release needs revision {HEAD}: run `longshore migrate`"
+        " with the same settings."
+    )
+
+
+async def _migrate_embedded(settings: Settings) -> None:
+    path = settings.sqlite_path
+    if path.exists():
+        database = SQLiteDatabase(path)
+        try:
+            if serves(await current_revision(database)):
+                return
+        finally:
+            await database.close()
+    # Imported here: a start on the present schema doesn't pay for the migration tool.
+    from longshore.database.migrate import migrate_sqlite  # noqa: PLC0415
+
+    await asyncio.to_thread(migrate_sqlite, path)
+
+
+async def _check_connections(settings: Settings, database: Database) -> None:
+    """Every process may open its whole pool at once; the server must have room for all of them.
+
+    Raises:
+        SettingsError: it hasn't.
+    """
+
+    async def read(connection: Connection) -> tuple[int, int]:
+        row = await connection.one(_CONNECTION_LIMIT)
+        return (0, 0) if row is None else (row[0], row[1])
+
+    room, busy = await database.read(read)
+    processes = settings.worker_processes + 1
+    needed = processes * settings.database_pool
+    if needed > room:
+        raise SettingsError(
+            f"LONGSHORE_DATABASE_POOL: {processes} processes with {settings.database_pool} connections each need {needed},"
+            f" but the server allows {room}. Lower LONGSHORE_DATABASE_POOL or LONGSHORE_WORKERS, or raise max_connections"
+        )
+    if needed + busy > room:
+        _log.warning("database connections may run out", needed=needed, used_by_others=busy, allowed=room)
+
+
+async def _database_health(database: Database) -> str:
+    with suppress(LongshoreError, TimeoutError):
+        async with asyncio.timeout(5):
+            await database.read(lambda connection: connection.value(_PING))
+            return "healthy"
+    return "does not answer"
+
+
+async def _store_health(store: OpenedStore) -> str:
+    with suppress(LongshoreError, TimeoutError):
+        async with asyncio.timeout(5):
+            if await store.read_instance() is None:
+                return "is not the registry's"
+            if isinstance(store, FreeSpace):
+                await store.available()
+            return "healthy"
+    return "does not answer"
