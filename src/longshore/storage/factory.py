@@ -48,7 +48,10 @@ def directory_of(url: str) -> Path:
 
     Raises ``InvalidStorageURL`` for everything else; its message repeats the scheme only, for a URL may hold secrets.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InvalidStorageURL("LONGSHORE_STORAGE_URL is no URL; it must be file:///path.") from error
     if parts.scheme in _LATER:
         raise InvalidStorageURL(
             f"LONGSHORE_STORAGE_URL names an object store ({parts.scheme}://); object stores come with a later "

@@ -24,6 +24,7 @@ _REMEDIES = {
     errno.EMFILE: "the server has too many files open: raise its limit of open files (`ulimit -n`)",
     errno.ENFILE: "the machine has too many files open: raise `fs.file-max`",
     errno.ENOENT: "its directory is gone: is the volume mounted? A restart of the server makes what is missing",
+    errno.ENOTDIR: "something on its path is a file and no directory: look at LONGSHORE_STORAGE_URL",
     errno.ESTALE: "the network file system lost track of the file: remount it",
     errno.EFBIG: "the file system takes no file this large: use another one, or push smaller blobs",
 }

@@ -101,7 +101,7 @@ class FilesystemStore:
 
     async def read_instance(self) -> str | None:
         """Return the id of the database this store belongs to."""
-        return await self._reading.run(partial(layout.read_record, f"{self._root}/{layout.INSTANCE}"))
+        return await self._reading.run(partial(layout.read_instance, self._root))
 
     async def write_instance(self, database_id: str) -> None:
         """Mark the store, once and durably."""

@@ -26,7 +26,7 @@ def prepare(kernel: Kernel, root: str) -> None:
     ``StoreUnavailable``.
     """
     with explained(f"prepare its directory {root} (LONGSHORE_STORAGE_URL)"):
-        found = read_record(f"{root}/{LAYOUT}")
+        found = _read(f"{root}/{LAYOUT}")
         if found is None:
             _make_root(kernel, Path(root))
         elif found != _VERSION:
@@ -45,51 +45,56 @@ def prepare(kernel: Kernel, root: str) -> None:
             kernel.sync_directory(root)
         if found is None:
             _sync_ancestors(kernel, Path(root))
-            write_record(kernel, root, LAYOUT, _VERSION)
+            _write_once(kernel, root, LAYOUT, _VERSION)
 
 
-def read_record(path: str) -> str | None:
-    """Return what a record says, None when it is absent or was never written to its end."""
-    with explained("read its own records"):
-        try:
-            text = Path(path).read_bytes().decode("utf-8", "replace")
-        except FileNotFoundError:
-            return None
-    return text[:-1] if text.endswith("\n") else None
-
-
-def write_record(kernel: Kernel, root: str, name: str, text: str) -> str:
-    """Write a record once and durably, and return what it says: of several writers, the first has its way."""
-    path = f"{root}/{name}"
-    with explained("write its own records"):
-        descriptor = kernel.open_record(path)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            found = read_record(path)
-            if found is None:
-                # A line without its end was left by a writer that was killed.
-                kernel.truncate(descriptor, 0)
-                line = f"{text}\n".encode()
-                written = 0
-                while written < len(line):
-                    written += kernel.write(descriptor, [line[written:]], written)
-            kernel.sync(descriptor)
-            kernel.sync_directory(str(Path(path).parent))
-        finally:
-            kernel.close(descriptor)
-    return text if found is None else found
+def read_instance(root: str) -> str | None:
+    """Return what ``meta/instance`` says, None when it is absent or was never written to its end."""
+    with explained("read which database it belongs to"):
+        return _read(f"{root}/{INSTANCE}")
 
 
 def mark(kernel: Kernel, root: str, database_id: str) -> None:
     """Write ``meta/instance``; raises ``ObjectExists`` when it carries another id."""
     if not database_id.isprintable() or not database_id:
         raise ValueError("a database id is one line of printable text")
-    found = write_record(kernel, root, INSTANCE, database_id)
+    with explained("mark itself as this database's"):
+        found = _write_once(kernel, root, INSTANCE, database_id)
     if found != database_id:
         raise ObjectExists(
             f"The store belongs to database {found}, not to {database_id}: LONGSHORE_STORAGE_URL or "
             "LONGSHORE_DATABASE_URL points at the wrong place."
         )
+
+
+def _read(path: str) -> str | None:
+    """Return what a record says, None when it is absent or was never written to its end."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    return text[:-1] if text.endswith("\n") else None
+
+
+def _write_once(kernel: Kernel, root: str, name: str, text: str) -> str:
+    """Write a record once and durably, and return what it says: of several writers, the first has its way."""
+    path = f"{root}/{name}"
+    descriptor = kernel.open_record(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        found = _read(path)
+        if found is None:
+            # A line without its end was left by a writer that was killed.
+            kernel.truncate(descriptor, 0)
+            line = f"{text}\n".encode()
+            written = 0
+            while written < len(line):
+                written += kernel.write(descriptor, [line[written:]], written)
+        kernel.sync(descriptor)
+        kernel.sync_directory(str(Path(path).parent))
+    finally:
+        kernel.close(descriptor)
+    return text if found is None else found
 
 
 def _make_root(kernel: Kernel, root: Path) -> None:

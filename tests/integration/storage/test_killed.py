@@ -42,9 +42,9 @@ def test_what_was_acknowledged_survives_a_kill_before_any_step(tmp_path: Path) -
 
 def test_a_first_start_killed_at_any_step_is_made_good_by_the_next(tmp_path: Path) -> None:
     """Killed anywhere in the first start, the store is usable after the second, and carries one mark or none."""
-    reports = crashes("start", tmp_path, 0, 41)
+    reports = crashes("start", tmp_path, 0, 97)
     # The directories are all alike; what follows them is looked at step by step.
-    reports += crashes("start", tmp_path, reports[-1]["step"] - 60, 1)
+    reports += crashes("start", tmp_path, reports[-1]["step"] - 45, 1)
     assert reports[-1]["status"] == 0
     assert len(reports) > 10
     for report in reports:

@@ -15,8 +15,9 @@ CALLS = "mkdir,mkdirat,openat,write,writev,pwritev,pwritev2,fsync,fdatasync,sync
 OBJECT = "ab/ab000000000000000000000000000000"
 
 
-@pytest.fixture
-def trace(tmp_path: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    tmp_path = tmp_path_factory.mktemp("trace")
     strace = shutil.which("strace")
     if strace is None:
         if os.environ.get("CI") == "true":
