@@ -44,9 +44,9 @@ def test_a_first_start_killed_at_any_step_is_made_good_by_the_next(tmp_path: Pat
     """Killed anywhere in the first start, the store is usable after the second, and carries one mark or none."""
     reports = crashes("start", tmp_path, 0, 97)
     # The directories are all alike; what follows them is looked at step by step.
-    reports += crashes("start", tmp_path, reports[-1]["step"] - 45, 1)
+    reports += crashes("start", tmp_path, reports[-2]["step"], 1)
     assert reports[-1]["status"] == 0
-    assert len(reports) > 10
+    assert len(reports) > 40
     for report in reports:
         assert report["seen_status"] == 0, report
         marked = ["marked", "database-1", ""] in report["told"]
