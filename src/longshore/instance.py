@@ -98,7 +98,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     access = AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots})
     sign_in = SignIn(UserCredentials(database, passwords), RobotCredentials(database, secrets), Throttle(database))
     tokens = TokenService(secret_key, lifetime_seconds=int(settings.token_expiry.total_seconds()))
-    authenticator = Authenticator(sign_in, tokens)
+    authenticator = Authenticator(tokens, sign_in)
     blobs = Blobs(database, periods)
     pulls = PullCounter(database)
     services = Services(
@@ -111,7 +111,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         pulls=pulls,
         store=store,
         tags=Tags(database, periods),
-        tokens=TokenEndpoint(authenticator, sign_in, tokens, access),
+        tokens=TokenEndpoint(access, tokens, sign_in),
         uploads=Uploads(database, store, blobs, periods),
     )
     api = build_api(

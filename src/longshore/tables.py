@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from longshore.access import tables as access
 from longshore.database.schema import metadata
 from longshore.events import tables as events
 from longshore.identity import tables as identity
@@ -11,4 +12,4 @@ from longshore.registry import tables as registry
 from longshore.robots import tables as robots
 from longshore.system import tables as system
 
-__all__ = ["events", "identity", "metadata", "projects", "registry", "robots", "system"]
+__all__ = ["access", "events", "identity", "metadata", "projects", "registry", "robots", "system"]

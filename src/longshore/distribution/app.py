@@ -7,16 +7,19 @@ A repository's name has slashes, so what it is comes last: `/v2/<name>/(manifest
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from longshore.access.errors import AuthenticationRequired
 from longshore.access.models import Caller
 from longshore.distribution import blobs, lists, manifests, uploads
-from longshore.distribution.challenge import challenge
+from longshore.distribution.challenge import BASIC, bearer, token_realm
+from longshore.distribution.token import MAXIMUM_BODY
 from longshore.distribution.services import Services
 from longshore.edge.errors import render
 from longshore.edge.request import Request
-from longshore.edge.response import Header, Response
+from longshore.edge.response import Header, Response, json_response
 from longshore.oci.errors import LongshoreError, NotFound, Unauthorized, Unsupported
 from longshore.oci.names import RepositoryName
 
@@ -37,6 +40,7 @@ _ROUTES: dict[str, dict[str, Handler]] = {
     "tags": {"GET": lists.tags, "HEAD": lists.tags},
     "referrers": {"GET": lists.referrers, "HEAD": lists.referrers},
 }
+_SCOPE_TEXT = re.compile(r"[A-Za-z0-9._:/@*,+ -]*")
 # What a challenge asks the token service for.
 _SCOPES = {
     "GET": "pull",
@@ -94,7 +98,7 @@ class DistributionAPI:
 
     async def _dispatch(self, request: Request, route: Route | None) -> Response:
         services = self._services
-        caller = await services.authenticator.authenticate(request.header(b"authorization"), request.origin.source)
+        caller = await services.authenticator.caller(request.authorization, request.source)
         request.actor = caller.principal.actor
         if route is None:
             return await self._root(request, caller)
@@ -119,18 +123,40 @@ class DistributionAPI:
             return await lists.catalog(request, self._services, caller)
         raise NotFound(f"There is nothing at {request.path[:200]!r}: no route of the distribution API has this form.")
 
+    async def token(self, request: Request) -> Response:
+        """`/service/token`: GET as docker asks, POST as OAuth2 clients do."""
+        endpoint, source = self._services.tokens, request.source
+        try:
+            if request.method in {"GET", "HEAD"}:
+                answer = await endpoint.get(request.query, request.authorization, source)
+            elif request.method == "POST":
+                body = await request.whole_body(MAXIMUM_BODY, "form")
+                answer = await endpoint.post(body, request.header(b"content-type") or "", source)
+            else:
+                raise Unsupported(f"{request.method} is not supported here. Use GET or POST.")
+        except Unauthorized as error:
+            return render(error, request, [(b"www-authenticate", BASIC.encode())])
+        # A token is for the one who asked (RFC 6749, 5.1).
+        return json_response(200, answer.body(), [(b"cache-control", b"no-store")])
+
     def _challenge(self, error: LongshoreError, request: Request, route: Route | None) -> list[Header]:
         if isinstance(error, Unauthorized):
-            scopes: list[str] = []
-            if request.path.startswith("/v2/_catalog"):
-                scopes.append("registry:catalog:*")
-            elif route is not None:
+            scope, reason = "", ""
+            if isinstance(error, AuthenticationRequired):
+                scope, reason = error.scope, error.reason
+            if route is not None and not scope:
                 action = "pull,push" if route.kind in {"upload", "uploads"} else _SCOPES.get(request.method, "pull")
-                scopes.append(f"repository:{route.name}:{action}")
-                origin = request.parameter("from")
-                if origin is not None:
-                    scopes.append(f"repository:{origin}:pull")
-            return [(b"www-authenticate", challenge(request.origin, scopes))]
+                scope = f"repository:{route.name}:{action}"
+            origin = request.parameter("from")
+            if route is not None and origin is not None and request.parameter("mount") is not None:
+                scope += f" repository:{origin}:pull"
+            value = bearer(token_realm(request.origin), scope=_quotable(scope), error=reason)
+            return [(b"www-authenticate", value.encode())]
         if isinstance(error, Unsupported) and route is not None:
             return [(b"allow", ", ".join(_ROUTES[route.kind]).encode())]
         return []
+
+
+def _quotable(scope: str) -> str:
+    """Names come from the path as the client wrote it; what can't stand in a quoted string names nothing of ours."""
+    return scope if _SCOPE_TEXT.fullmatch(scope) else ""

@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a request comes from and which address the client used, seen through trusted proxies only.
+"""Where a request came from and was sent to.
 
-`Forwarded` (RFC 7239) and `X-Forwarded-*` say what anybody likes; they are believed only from addresses that
-LONGSHORE_TRUSTED_PROXIES names, hop by hop from the right.
+Whatever a proxy adds (`Forwarded`, RFC 7239, and the older `X-Forwarded-*`) is believed only from proxies that the
+administrator named in LONGSHORE_TRUSTED_PROXIES.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any, Final
 
-_HOST = re.compile(r"[A-Za-z0-9.\-_]+(?::\d{1,5})?|\[[0-9a-fA-F:.]+\](?::\d{1,5})?")
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_FORWARDED_PAIR: Final = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"([^"\\]*)"|([^\s";,]+))\s*')
+_FORWARDING: Final = {
+    b"host": "host",
+    b"forwarded": "forwarded",
+    b"x-forwarded-for": "x-forwarded-for",
+    b"x-forwarded-proto": "x-forwarded-proto",
+    b"x-forwarded-host": "x-forwarded-host",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The address that the client used, and the client's own."""
+    """How the client sees this server, and where it is itself: `scheme`, `host` (with port) and the `source` address."""
 
     scheme: str
     host: str
@@ -28,76 +33,109 @@ class Origin:
 
 
 class TrustedProxies:
-    """The proxies that are believed, and the external URL where it is set."""
+    """The address ranges whose `Forwarded` and `X-Forwarded-*` headers are believed.
 
-    def __init__(self, networks: Sequence[Network], external_url: str | None) -> None:
+    Args:
+        networks: The ranges.
+        external_url: `scheme://host` that clients use, where it is configured: it wins over what requests say.
+    """
+
+    def __init__(self, networks: Sequence[IPv4Network | IPv6Network] = (), external_url: str | None = None) -> None:
         self._networks = tuple(networks)
-        self._external: tuple[str, str] | None = None
-        if external_url is not None:
-            scheme, _, host = external_url.partition("://")
-            self._external = scheme, host.rstrip("/")
+        self._external = None if external_url is None else external_url.partition("://")[::2]
 
-    def origin(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Origin:
-        """The origin of a request; header names are in lower case."""
+    def of(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Origin:
+        """The origin of an ASGI request; header names are in lower case."""
         client = scope.get("client")
-        peer = client[0] if client else ""
-        scheme = scope.get("scheme", "http")
-        host = headers.get(b"host", b"").decode("latin-1")
-        source = peer
-        if self._networks and self._trusts(peer):
-            source = self._source(peer, headers)
-            scheme = _first(headers, b"x-forwarded-proto") or _forwarded(headers, "proto") or scheme
-            host = _first(headers, b"x-forwarded-host") or _forwarded(headers, "host") or host
-            if scheme not in {"http", "https"}:
-                scheme = "http"
-        if self._external is not None:
-            scheme, host = self._external
-        elif not _HOST.fullmatch(host):
-            host = _server(scope)
-        return Origin(scheme, host, source)
+        named = {text: headers[name].decode("latin-1") for name, text in _FORWARDING.items() if name in headers}
+        origin = self.origin(peer=client[0] if client else "", scheme=scope.get("scheme", "http"), headers=named)
+        if self._external is None:
+            return origin
+        return Origin(self._external[0], self._external[1], origin.source)
 
-    def _trusts(self, address: str) -> bool:
+    def trusts(self, address: str) -> bool:
+        """Whether that address is a proxy of ours."""
+        if not self._networks:
+            return False
         try:
-            parsed = ipaddress.ip_address(address)
+            parsed = ip_address(address)
         except ValueError:
             return False
-        return any(parsed in network for network in self._networks)
+        mapped = getattr(parsed, "ipv4_mapped", None)
+        return any((mapped or parsed) in network for network in self._networks)
 
-    def _source(self, peer: str, headers: Mapping[bytes, bytes]) -> str:
-        """The rightmost hop that isn't a trusted proxy: everything left of it may be invented."""
-        forwarded = headers.get(b"x-forwarded-for")
-        if forwarded is not None:
-            hops = [hop.strip() for hop in forwarded.decode("latin-1").split(",")]
-        else:
-            hops = [
-                match.strip('"').removeprefix("[").partition("]")[0]
-                for match in re.findall(r"(?i)\bfor=([^;,\s]+)", headers.get(b"forwarded", b"").decode("latin-1"))
-            ]
+    def origin(self, *, peer: str, scheme: str, headers: Mapping[str, str]) -> Origin:
+        """Where a request came from and was sent to.
+
+        Args:
+            peer: The address of the connection.
+            scheme: The scheme of the connection.
+            headers: `host`, `forwarded` and the `x-forwarded-…` by lower-case name; several lines joined by commas.
+        """
+        host = headers.get("host", "")
+        if not self.trusts(peer):
+            return Origin(scheme, host, peer)
+        hops = _hops(headers)
+        # From the right, each proxy of ours vouches for the one before it; the first stranger is the client.
         source = peer
+        chosen: _Hop | None = None
         for hop in reversed(hops):
-            try:
-                source = str(ipaddress.ip_address(hop))
-            except ValueError:
+            chosen = hop
+            if hop.source:
+                source = hop.source
+            if not self.trusts(hop.source):
                 break
-            if not self._trusts(source):
-                break
-        return source
+        if chosen is None:
+            return Origin(scheme, host, source)
+        seen_scheme = chosen.scheme if chosen.scheme in {"http", "https"} else scheme
+        return Origin(seen_scheme, chosen.host or host, source)
 
 
-def _first(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
-    value = headers.get(name)
-    return value.decode("latin-1").partition(",")[0].strip() if value else None
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    source: str
+    scheme: str
+    host: str
 
 
-def _forwarded(headers: Mapping[bytes, bytes], member: str) -> str | None:
-    text = headers.get(b"forwarded", b"").decode("latin-1")
-    match = re.search(rf'(?i)\b{member}="?([^";,\s]+)', text)
-    return match[1] if match else None
+def _hops(headers: Mapping[str, str]) -> list[_Hop]:
+    """What each proxy said, the nearest to the client first. `Forwarded` (RFC 7239) wins over its older kin."""
+    if forwarded := headers.get("forwarded"):
+        return [_forwarded(element) for element in forwarded.split(",") if element.strip()]
+    sources = _listed(headers.get("x-forwarded-for", ""))
+    schemes = _listed(headers.get("x-forwarded-proto", ""))
+    hosts = _listed(headers.get("x-forwarded-host", ""))
+    # Most proxies append the address and set the other two once, so these count from the left.
+    count = max(len(sources), 1 if schemes or hosts else 0)
+    return [
+        _Hop(
+            _address(sources[index]) if index < len(sources) else "",
+            schemes[min(index, len(schemes) - 1)].lower() if schemes else "",
+            hosts[min(index, len(hosts) - 1)] if hosts else "",
+        )
+        for index in range(count)
+    ]
 
 
-def _server(scope: Mapping[str, Any]) -> str:
-    server = scope.get("server")
-    if not server:
-        return "localhost"
-    host = f"[{server[0]}]" if ":" in server[0] else server[0]
-    return f"{host}:{server[1]}" if server[1] else host
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _forwarded(element: str) -> _Hop:
+    pairs = {}
+    for part in element.split(";"):
+        if match := _FORWARDED_PAIR.fullmatch(part):
+            pairs[match[1].lower()] = match[2] if match[2] is not None else match[3]
+    return _Hop(_address(pairs.get("for", "")), pairs.get("proto", "").lower(), pairs.get("host", ""))
+
+
+def _address(text: str) -> str:
+    """The address of a node, without brackets and port; what is hidden or no address is empty."""
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""

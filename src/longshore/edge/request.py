@@ -42,6 +42,7 @@ class Request:
     __slots__ = (
         "_body_seconds",
         "_headers",
+        "_origin",
         "_proxies",
         "_query",
         "_receive",
@@ -63,6 +64,7 @@ class Request:
         self._proxies = proxies
         self._body_seconds = body_seconds
         self._query: list[tuple[str, str]] | None = None
+        self._origin: Origin | None = None
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             # Several lines of one header mean the same as one line with commas (RFC 9110, 5.2).
@@ -84,7 +86,19 @@ class Request:
     @property
     def origin(self) -> Origin:
         """Scheme, host and source address, through trusted proxies."""
-        return self._proxies.origin(self.scope, self._headers)
+        if self._origin is None:
+            self._origin = self._proxies.of(self.scope, self._headers)
+        return self._origin
+
+    @property
+    def source(self) -> str:
+        """The client's address, through trusted proxies."""
+        return self.origin.source
+
+    @property
+    def authorization(self) -> bytes | None:
+        """The `Authorization` header as it was sent."""
+        return self._headers.get(b"authorization")
 
     @property
     def query(self) -> list[tuple[str, str]]:

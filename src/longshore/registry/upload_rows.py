@@ -16,6 +16,7 @@ from longshore.oci.digest import Digest
 from longshore.oci.errors import BlobUploadUnknown
 from longshore.registry import ledger, repositories
 from longshore.registry.blobs import link
+from longshore.registry.errors import QuotaExceeded
 from longshore.registry.models import Repository, Upload
 from longshore.registry.periods import Periods
 from longshore.storage.port import ObjectKey
@@ -132,7 +133,7 @@ async def check_quota(connection: Connection, project_id: int, size: int) -> Non
     """Refuses an upload that can't be committed later; the commit itself checks exactly."""
     usage = await connection.one(_USAGE, project_id=project_id)
     if usage is not None and usage[1] is not None and usage[0] + max(size, 1) > usage[1]:
-        raise ledger.QuotaExceeded(added=max(size, 1), used=usage[0], limit=usage[1])
+        raise QuotaExceeded(added=max(size, 1), used=usage[0], limit=usage[1])
 
 
 async def look(connection: Connection, project_id: int, path: str, session_id: str, *, lock: bool = False) -> Session:

@@ -164,7 +164,8 @@ class Uploads:
             raise
         except BaseException:
             # The client is gone or the server stops: what arrived is kept, so that the upload goes on from there.
-            await asyncio.shield(self._release(reception, project_id))
+            with suppress(LongshoreError):
+                await asyncio.shield(self._release(reception, project_id))
             raise
         finally:
             await reception.writer.close()
@@ -224,7 +225,8 @@ class Uploads:
             await self._discard(session_id, owner)
             raise
         except BaseException:
-            await asyncio.shield(self._release(reception, project_id))
+            with suppress(LongshoreError):
+                await asyncio.shield(self._release(reception, project_id))
             raise
 
     async def _commit_received(

@@ -16,7 +16,7 @@ robots = Table(
     Column("project_id", Identifier, ForeignKey("projects.id", ondelete="CASCADE"), comment="NULL: system level"),
     Column("description", Text, nullable=False, server_default=""),
     Column("secret_hash", Text, nullable=False),
-    Column("permissions", Text, nullable=False, comment="JSON: [{kind, namespace, access: [{resource, action}]}]"),
+    Column("permissions", Text, nullable=False, comment="JSON: [{kind, project, access: [{resource, action}]}]"),
     Column("duration_days", BigInteger, nullable=False),
     Column("expires_at", Microseconds, comment="NULL: never"),
     Column("disabled", Boolean, nullable=False, server_default=false()),

@@ -330,7 +330,7 @@ def upgrade() -> None:
         sa.Column("description", sa.Text(), server_default="", nullable=False),
         sa.Column("secret_hash", sa.Text(), nullable=False),
         sa.Column(
-            "permissions", sa.Text(), nullable=False, comment="JSON: [{kind, namespace, access: [{resource, action}]}]"
+            "permissions", sa.Text(), nullable=False, comment="JSON: [{kind, project, access: [{resource, action}]}]"
         ),
         sa.Column("duration_days", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True, comment="NULL: never"),

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `access` wants from the features above it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from longshore.access.models import Account, Principal
+
+
+class Accounts(Protocol):
+    """Tells the present state of accounts of one kind; users and robots each have one."""
+
+    async def account(self, account_id: int) -> Account | None:
+        """The account's state from the database, not from a copy; None when it is gone or disabled.
+
+        Raises:
+            ServiceUnavailable: the database is away.
+        """
+        ...
+
+
+class Credentials(Protocol):
+    """Recognises accounts of one kind by name and password or secret."""
+
+    async def authenticate(self, name: str, secret: str) -> Principal:
+        """The principal with that name and secret. Takes as long for names that nobody has.
+
+        Raises:
+            WrongCredentials: there is none.
+            ServiceUnavailable: the database is away, or too much is waiting to be checked.
+        """
+        ...

@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Authorisation of requests: facts at most two seconds old, judged by `policy`, refused in a way that clients understand.
+
+A request with a token that was seen before costs dictionary look-ups and nothing else. Nothing is refused on the word of a
+copy: before the answer is no, the facts are read again, so that whoever was just allowed something isn't sent away.
+`docs/why/authorisation.md` tells which client needs which answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeVar
+
+from longshore.access import policy
+from longshore.access.errors import AuthenticationRequired
+from longshore.access.memory import Remembered
+from longshore.access.models import (
+    PROJECT_LIST,
+    REPOSITORY_PULL,
+    REPOSITORY_PUSH,
+    Account,
+    Caller,
+    Permission,
+    Principal,
+    PrincipalKind,
+    ProjectFacts,
+    TokenScope,
+    Visibility,
+)
+from longshore.access.ports import Accounts
+from longshore.database.connection import Database
+from longshore.oci.errors import Denied, LongshoreError, NameUnknown, NotFound, Unauthorized
+from longshore.oci.names import ProjectName, RepositoryName
+from longshore.projects.queries import ProjectQueries
+
+FRESH_SECONDS: Final = 2.0
+"""How old a fact may be that a request is judged by."""
+
+STALE_SECONDS: Final = 30.0
+"""How old it may be while the database is away."""
+
+CATALOG_SCOPE: Final = "registry:catalog:*"
+"""What a token for the catalog is asked for with."""
+
+_LIMIT: Final = 20_000
+_CHALLENGE_ACTIONS: Final = {"pull": "pull", "push": "pull,push", "delete": "delete"}
+# What these allow, a token of present versions allows; deleting is several permissions under one action.
+_PLAIN: Final = frozenset({REPOSITORY_PULL, REPOSITORY_PUSH})
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+_AccountKey = tuple[PrincipalKind, int]
+_GrantedKey = tuple[Principal, ProjectFacts]
+
+
+class AccessService:
+    """Answers whether a caller may do what it asks for.
+
+    Args:
+        database: Where projects and members are.
+        accounts: Who knows the users and the robots.
+        clock: Seconds, monotonic: the age of copies.
+        wall: Seconds since 1970: the expiry of robots.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        accounts: Mapping[PrincipalKind, Accounts],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._queries = ProjectQueries(database)
+        self._sources = accounts
+        self._wall = wall
+        self._projects: Remembered[str, ProjectFacts] = _remembered(self._queries.facts, clock)
+        self._projects_by_id: Remembered[int, ProjectFacts] = _remembered(self._queries.facts_by_id, clock)
+        self._accounts: Remembered[_AccountKey, Account] = _remembered(self._load_account, clock)
+        self._granted: Remembered[_GrantedKey, frozenset[Permission]] = _remembered(self._load_granted, clock)
+        self._readable: Remembered[Principal, Visibility] = _remembered(self._load_readable, clock)
+
+    def forget(self) -> None:
+        """Drops every copy, so that a change made by this process shows in its next answer."""
+        for memory in (self._projects, self._projects_by_id, self._accounts, self._granted, self._readable):
+            memory.forget()
+
+    async def project(self, name: ProjectName) -> ProjectFacts | None:
+        """The project of that name as it was at most two seconds ago; None when there is none."""
+        return await self._projects.get(name.value)
+
+    async def current(self, kind: PrincipalKind, account_id: int) -> Account | None:
+        """The state of a user or robot at most two seconds ago; None when it is gone, disabled or expired."""
+        return self._alive(await self._accounts.get((kind, account_id)))
+
+    async def permissions(self, principal: Principal, project: ProjectFacts) -> frozenset[Permission]:
+        """Everything the principal may do in the project, by its own rights."""
+        return await self._granted.get((principal, project)) or policy.NOTHING
+
+    async def permissions_in_system(self, principal: Principal) -> frozenset[Permission]:
+        """Everything the principal may do outside of projects."""
+        return policy.permissions_in_system(principal, await self._account_of(principal))
+
+    async def readable(self, principal: Principal, project: ProjectFacts) -> bool:
+        """Whether the principal itself may pull from the project, whatever its token names (for the source of a mount)."""
+        return REPOSITORY_PULL in await self.permissions(principal, project)
+
+    async def readable_projects(self, principal: Principal) -> Visibility:
+        """The projects that the principal itself may pull from: for the catalog, and for mounting without `from`."""
+        return await self._readable.get(principal) or Visibility(public=False)
+
+    async def visible_projects(self, principal: Principal) -> Visibility:
+        """The projects that a list shows to the principal: its own, the public ones, or all."""
+        account = await self._account_of(principal)
+        if account is None or account.grants is None:
+            return await self.readable_projects(principal)
+        grants = account.grants
+        if grants.everywhere or PROJECT_LIST in grants.system:
+            return Visibility(everything=True)
+        return Visibility(project_ids=frozenset(project_id for project_id, _ in grants.projects))
+
+    async def authorise(self, caller: Caller, permission: Permission, repository: RepositoryName) -> ProjectFacts:
+        """Lets an operation of the distribution API pass; returns the project of the repository.
+
+        Raises:
+            AuthenticationRequired: an anonymous caller would have to log in, or the token doesn't reach or is dead.
+            Denied: the caller logged in by Basic and may not do this; whether the project exists isn't told.
+            NameUnknown: the project doesn't exist and the caller would see any project that did.
+            ServiceUnavailable: the database is away for too long.
+        """
+        verdict = await self._judge(caller, permission, repository, recent=False)
+        if isinstance(verdict, ProjectFacts):
+            return verdict
+        verdict = await self._judge(caller, permission, repository, recent=True)
+        if isinstance(verdict, ProjectFacts):
+            return verdict
+        raise verdict
+
+    async def grant(self, principal: Principal, repository: RepositoryName, asked: frozenset[str]) -> TokenScope | None:
+        """What a token may carry of the actions asked for (`pull`, `push`, `delete`, or `*` for all); None for nothing."""
+        for recent in (False, True):
+            project = await _recall(self._projects, repository.project.value, recent=recent)
+            if recent and principal.kind in self._sources:
+                await self._accounts.fresh((principal.kind, principal.id))
+            key = (principal, project or _nowhere(repository.project))
+            granted = await _recall(self._granted, key, recent=recent) or policy.NOTHING
+            actions = policy.token_actions(granted)
+            if project is not None and (asked <= actions or ("*" in asked and actions == policy.TOKEN_ACTIONS.keys())):
+                break
+        chosen = actions if "*" in asked else actions & asked
+        if project is None or not chosen:
+            return None
+        return TokenScope(repository, project.id, project.access_version, chosen)
+
+    async def authorise_login(self, caller: Caller) -> None:
+        """Lets a caller pass that is anybody but anonymous, for `GET /v2/`.
+
+        Raises:
+            AuthenticationRequired: the caller is anonymous, or its account or token is dead.
+        """
+        if caller.principal.kind is PrincipalKind.ANONYMOUS:
+            raise AuthenticationRequired("Log in first, for example with docker login.")
+        await self._require_living(caller, scope="")
+
+    async def authorise_catalog(self, caller: Caller) -> Visibility:
+        """Lets a caller see the catalog; returns the projects whose repositories it may list.
+
+        Raises:
+            AuthenticationRequired: the caller is anonymous, or its token wasn't issued for the catalog or is dead.
+        """
+        if caller.principal.kind is PrincipalKind.ANONYMOUS:
+            raise AuthenticationRequired("The catalog is for those who are logged in.", scope=CATALOG_SCOPE)
+        await self._require_living(caller, scope=CATALOG_SCOPE)
+        if caller.scopes is not None and not caller.catalog:
+            raise AuthenticationRequired(
+                f"This token wasn't issued for the catalog. Ask for one with the scope {CATALOG_SCOPE}.",
+                scope=CATALOG_SCOPE,
+                reason="insufficient_scope",
+            )
+        return await self.readable_projects(caller.principal)
+
+    async def authorise_project(
+        self, caller: Caller, permission: Permission, project: ProjectName | int
+    ) -> ProjectFacts:
+        """Lets an operation of the management API on a project pass; returns the project.
+
+        Raises:
+            Unauthorized: the caller is anonymous and this isn't open to all, or it came with a token of the registry, or
+                its account is dead.
+            Denied: the caller may not do this; whether the project exists isn't told to who may not see it.
+            NotFound: the project doesn't exist and the caller would see any project that did.
+        """
+        facts, granted = await self._in_project(caller, project, recent=False)
+        if facts is None or permission not in granted:
+            facts, granted = await self._in_project(caller, project, recent=True)
+        if facts is not None and permission in granted:
+            return facts
+        if facts is None and granted:
+            raise NotFound(f"The project {project} doesn't exist.")
+        raise _refused_by_api(caller, f"{permission} in the project {project}")
+
+    async def authorise_system(self, caller: Caller, permission: Permission) -> None:
+        """Lets an operation of the management API outside of projects pass.
+
+        Raises:
+            Unauthorized: the caller is anonymous, came with a token of the registry, or its account is dead.
+            Denied: the caller may not do this.
+        """
+        for recent in (False, True):
+            living = caller.scopes is None and await self._living(caller, recent=recent)
+            if living and permission in await self.permissions_in_system(caller.principal):
+                return
+        raise _refused_by_api(caller, f"{permission} in the system")
+
+    async def _judge(
+        self, caller: Caller, permission: Permission, repository: RepositoryName, *, recent: bool
+    ) -> ProjectFacts | LongshoreError:
+        project = await _recall(self._projects, repository.project.value, recent=recent)
+        if not await self._living(caller, recent=recent):
+            return _dead(caller, _scope(permission, repository))
+        if caller.scopes is not None and project is not None:
+            scope = _reaching(caller.scopes, repository, project, policy.token_action(permission))
+            if scope is None:
+                return _refused(caller, permission, repository)
+            # The two versions rise with everything that the token's actions were granted by.
+            if scope.project_version == project.access_version and permission in _PLAIN:
+                return project
+        key = (caller.principal, project or _nowhere(repository.project))
+        granted = await _recall(self._granted, key, recent=recent) or policy.NOTHING
+        if project is None and granted:
+            return NameUnknown(
+                f"The project {repository.project} doesn't exist. Create it first, then push to {repository}."
+            )
+        if project is None or not policy.suffices(granted, permission):
+            return _refused(caller, permission, repository)
+        return project
+
+    async def _in_project(
+        self, caller: Caller, project: ProjectName | int, *, recent: bool
+    ) -> tuple[ProjectFacts | None, frozenset[Permission]]:
+        if isinstance(project, int):
+            facts = await _recall(self._projects_by_id, project, recent=recent)
+        else:
+            facts = await _recall(self._projects, project.value, recent=recent)
+        if caller.scopes is not None or not await self._living(caller, recent=recent):
+            return facts, policy.NOTHING
+        key = (caller.principal, facts or _nowhere(ProjectName("")))
+        return facts, await _recall(self._granted, key, recent=recent) or policy.NOTHING
+
+    async def _require_living(self, caller: Caller, *, scope: str) -> None:
+        if not await self._living(caller, recent=False) and not await self._living(caller, recent=True):
+            raise _dead(caller, scope)
+
+    async def _living(self, caller: Caller, *, recent: bool) -> bool:
+        """Whether the account behind the caller is still what it was when it was recognised."""
+        principal = caller.principal
+        if principal.kind not in self._sources:
+            return True
+        account = await _recall(self._accounts, (principal.kind, principal.id), recent=recent)
+        account = self._alive(account)
+        return account is not None and account.access_version == principal.access_version
+
+    def _alive(self, account: Account | None) -> Account | None:
+        if account is None or account.expires_at is None or account.expires_at > self._wall() * 1_000_000:
+            return account
+        return None
+
+    async def _account_of(self, principal: Principal) -> Account | None:
+        account = await self.current(principal.kind, principal.id) if principal.kind in self._sources else None
+        return account if account is not None and account.access_version == principal.access_version else None
+
+    async def _load_account(self, key: _AccountKey) -> Account | None:
+        return await self._sources[key[0]].account(key[1])
+
+    async def _load_granted(self, key: _GrantedKey) -> frozenset[Permission]:
+        principal, project = key
+        account = await self._account_of(principal)
+        role = None
+        if account is not None and account.grants is None and not account.sysadmin:
+            # Asked for a project that doesn't exist too: the time of an answer tells no more than its text.
+            role = await self._queries.role(project.id, principal.id)
+        return policy.permissions_in(principal, account, project, role)
+
+    async def _load_readable(self, principal: Principal) -> Visibility:
+        if principal.kind is PrincipalKind.INTERNAL:
+            return Visibility(everything=True)
+        if principal.kind is PrincipalKind.ANONYMOUS:
+            return Visibility()
+        account = await self._account_of(principal)
+        if account is None:
+            return Visibility(public=False)
+        if account.grants is None:
+            if account.sysadmin:
+                return Visibility(everything=True)
+            # Every role includes pulling.
+            return Visibility(project_ids=await self._queries.projects_of_member(principal.id))
+        grants = account.grants
+        return Visibility(
+            everything=REPOSITORY_PULL in grants.everywhere,
+            project_ids=frozenset(
+                project_id for project_id, permissions in grants.projects if REPOSITORY_PULL in permissions
+            ),
+        )
+
+
+def _remembered(
+    load: Callable[[_Key], Awaitable[_Value | None]], clock: Callable[[], float]
+) -> Remembered[_Key, _Value]:
+    return Remembered(load, fresh_seconds=FRESH_SECONDS, stale_seconds=STALE_SECONDS, limit=_LIMIT, clock=clock)
+
+
+async def _recall(memory: Remembered[_Key, _Value], key: _Key, *, recent: bool) -> _Value | None:
+    return await (memory.fresh(key) if recent else memory.get(key))
+
+
+def _nowhere(name: ProjectName) -> ProjectFacts:
+    """A project that doesn't exist, to judge by what somebody may do in any project."""
+    return ProjectFacts(0, name, public=False, sparse="none", access_version=0)
+
+
+def _reaching(
+    scopes: tuple[TokenScope, ...], repository: RepositoryName, project: ProjectFacts, action: str
+) -> TokenScope | None:
+    for scope in scopes:
+        if scope.repository.value == repository.value and scope.project_id == project.id and action in scope.actions:
+            return scope
+    return None
+
+
+def _scope(permission: Permission, repository: RepositoryName) -> str:
+    return f"repository:{repository}:{_CHALLENGE_ACTIONS[policy.token_action(permission)]}"
+
+
+def _dead(caller: Caller, scope: str) -> LongshoreError:
+    message = (
+        f"The login of {caller.principal.actor} is no longer good: the account was changed, disabled or deleted, or it"
+        " expired. Log in again."
+    )
+    return AuthenticationRequired(message, scope=scope, reason="invalid_token" if caller.scopes is not None else "")
+
+
+def _refused(caller: Caller, permission: Permission, repository: RepositoryName) -> LongshoreError:
+    """One answer for a project that doesn't exist, one that the caller can't see, and one where it may do less."""
+    scope = _scope(permission, repository)
+    anonymous = caller.principal.kind is PrincipalKind.ANONYMOUS
+    if anonymous and caller.scopes is None:
+        return AuthenticationRequired(f"Log in to {permission.action} here: {repository}.", scope=scope)
+    message = (
+        f"requested access to the resource is denied: {permission} on {repository} for {caller.principal.actor}."
+        f" Either the project {repository.project} doesn't exist, or the permission is missing there:"
+        f" {'log in, or ' if anonymous else ''}ask an administrator of the project."
+    )
+    if caller.scopes is not None:
+        # With this word docker says "denied", podman asks once more with the scope, and containerd stops asking.
+        return AuthenticationRequired(message, scope=scope, reason="insufficient_scope")
+    return Denied(message)
+
+
+def _refused_by_api(caller: Caller, what: str) -> LongshoreError:
+    if caller.scopes is not None:
+        return Unauthorized("Tokens of the registry are for /v2 only. Log in with a name and a password or secret.")
+    if caller.principal.kind is PrincipalKind.ANONYMOUS:
+        return Unauthorized(f"Log in first: this needs {what}.")
+    return Denied(f"{caller.principal.actor} may not do this: it needs {what}. Ask an administrator.")

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens of the registry: JSON web tokens, signed with a key of the instance, looked into once and then remembered.
+
+The claims are those of the distribution project's token specification; what Longshore adds is in `longshore` (who) and in each
+entry of `access` (which project, in which version).
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+
+from longshore.access.errors import AuthenticationRequired
+from longshore.access.keys import derive_key
+from longshore.access.models import Caller, Principal, PrincipalKind, TokenScope
+from longshore.oci.errors import LongshoreError
+from longshore.oci.names import RepositoryName
+
+ISSUER: Final = "harbor-token-issuer"
+SERVICE: Final = "harbor-registry"
+_ALGORITHM: Final = "HS256"
+_REFRESH_AUDIENCE: Final = "longshore-refresh"
+_REQUIRED: Final = ("exp", "iat", "nbf", "iss", "aud", "jti", "longshore")
+# The clocks of replicas differ a little: a token that another one issued just now isn't refused for it.
+_LEEWAY_SECONDS: Final = 60
+_LONGEST: Final = 16_384
+_REMEMBERED: Final = 8_192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedToken:
+    """A token as its client gets it; `issued_at` is in seconds since 1970, `expires_in` in seconds."""
+
+    text: str
+    issued_at: int
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    principal: Principal
+    scopes: tuple[TokenScope, ...]
+    catalog: bool
+    expires_at: float
+
+
+class TokenService:
+    """Issues and verifies tokens.
+
+    Args:
+        secret_key: The instance's secret key, the same in every process and replica.
+        lifetime_seconds: How long a token opens what it names.
+        refresh_lifetime_seconds: How long a refresh token can be changed into tokens, if its account stays as it is.
+        wall: Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        secret_key: bytes,
+        *,
+        lifetime_seconds: int = 1800,
+        refresh_lifetime_seconds: int = 365 * 86_400,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._key = derive_key(secret_key, "registry-token")
+        self._refresh_key = derive_key(secret_key, "refresh-token")
+        self._lifetime = lifetime_seconds
+        self._refresh_lifetime = refresh_lifetime_seconds
+        self._wall = wall
+        self._known: dict[str, _Known] = {}
+
+    def issue(self, principal: Principal, scopes: Sequence[TokenScope], *, catalog: bool = False) -> IssuedToken:
+        """A token that opens exactly these scopes, and the catalog if wanted, to the principal."""
+        now = int(self._wall())
+        access: list[dict[str, Any]] = [
+            {
+                "type": "repository",
+                "name": scope.repository.value,
+                "actions": sorted(scope.actions),
+                "project": scope.project_id,
+                "version": scope.project_version,
+            }
+            for scope in scopes
+        ]
+        if catalog:
+            access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
+        claims = self._claims(principal, SERVICE, now, self._lifetime) | {"access": access}
+        text = jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+        return IssuedToken(text=text, issued_at=now, expires_in=self._lifetime)
+
+    def issue_refresh(self, principal: Principal) -> str:
+        """A token that gets others without a password, until the account changes."""
+        claims = self._claims(principal, _REFRESH_AUDIENCE, int(self._wall()), self._refresh_lifetime)
+        return jwt.encode(claims, self._refresh_key, algorithm=_ALGORITHM)
+
+    def verify(self, text: str, source: str) -> Caller:
+        """The caller that brings the token. Whether its account is still good is `AccessService`'s to say.
+
+        Raises:
+            AuthenticationRequired: the token isn't one of ours, or is over.
+        """
+        known = self._known.get(text)
+        if known is None:
+            known = self._examine(text)
+            if len(self._known) >= _REMEMBERED:
+                self._make_room()
+            self._known[text] = known
+        if known.expires_at <= self._wall():
+            self._known.pop(text, None)
+            raise _invalid("The token is over. Ask for a new one.")
+        return Caller(known.principal, known.scopes, source, known.catalog)
+
+    def verify_refresh(self, text: str) -> Principal:
+        """The principal that a refresh token was issued to, as it was then.
+
+        Raises:
+            AuthenticationRequired: it isn't one of ours, or is over.
+        """
+        return _principal(self._decode(text, self._refresh_key, _REFRESH_AUDIENCE))
+
+    def _claims(self, principal: Principal, audience: str, now: int, lifetime: int) -> dict[str, Any]:
+        return {
+            "iss": ISSUER,
+            "sub": "" if principal.kind is PrincipalKind.ANONYMOUS else principal.name,
+            "aud": audience,
+            "exp": now + lifetime,
+            "nbf": now,
+            "iat": now,
+            "jti": secrets.token_urlsafe(12),
+            "longshore": {
+                "kind": principal.kind.value,
+                "id": principal.id,
+                "name": principal.name,
+                "sysadmin": principal.sysadmin,
+                "version": principal.access_version,
+            },
+        }
+
+    def _decode(self, text: str, key: bytes, audience: str) -> Mapping[str, Any]:
+        if len(text) > _LONGEST:
+            raise _invalid(f"The token is longer than {_LONGEST} characters.")
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                text,
+                key,
+                algorithms=[_ALGORITHM],
+                audience=audience,
+                issuer=ISSUER,
+                leeway=_LEEWAY_SECONDS,
+                options={"require": list(_REQUIRED), "verify_exp": False},
+            )
+        except jwt.InvalidTokenError:
+            # Why is told to nobody: it isn't a token of this registry.
+            raise _invalid("The token isn't valid for this registry. Log in again.") from None
+        if claims["exp"] <= self._wall():
+            raise _invalid("The token is over. Ask for a new one.")
+        return claims
+
+    def _examine(self, text: str) -> _Known:
+        claims = self._decode(text, self._key, SERVICE)
+        scopes: list[TokenScope] = []
+        catalog = False
+        try:
+            for entry in claims["access"]:
+                if entry["type"] == "registry":
+                    catalog = True
+                    continue
+                name = RepositoryName.parse(entry["name"])
+                scopes.append(TokenScope(name, entry["project"], entry["version"], frozenset(entry["actions"])))
+        except (LookupError, TypeError, LongshoreError):
+            raise _invalid("The token was made by another release of Longshore. Log in again.") from None
+        return _Known(_principal(claims), tuple(scopes), catalog, claims["exp"])
+
+    def _make_room(self) -> None:
+        now = self._wall()
+        for text in [text for text, known in self._known.items() if known.expires_at <= now]:
+            del self._known[text]
+        while len(self._known) >= _REMEMBERED:
+            del self._known[next(iter(self._known))]
+
+
+def _principal(claims: Mapping[str, Any]) -> Principal:
+    who = claims["longshore"]
+    try:
+        return Principal(PrincipalKind(who["kind"]), who["id"], who["name"], who["sysadmin"], who["version"])
+    except (LookupError, TypeError, ValueError):
+        raise _invalid("The token was made by another release of Longshore. Log in again.") from None
+
+
+def _invalid(message: str) -> AuthenticationRequired:
+    return AuthenticationRequired(message, reason="invalid_token")

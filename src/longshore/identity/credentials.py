@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recognising people by their passwords, paying for Argon2 once in a while and not with every request."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final
+
+from longshore.access.errors import WrongCredentials
+from longshore.access.models import Principal, PrincipalKind
+from longshore.database.connection import Connection, Database, Row
+from longshore.database.statement import Statement
+from longshore.identity.hashing import UNUSABLE, Passwords
+
+VERIFIED_SECONDS: Final = 300.0
+"""How long a password that was right (or wrong) is remembered to be so, as long as the account doesn't change."""
+
+_REMEMBERED: Final = 8_192
+_LONGEST: Final = 1_024
+
+# A name wins over an email address, which nobody else can have had first.
+_LOGIN = Statement(
+    """
+    SELECT id, username, password_hash, sysadmin, access_version FROM users
+    WHERE deleted_at IS NULL AND (username = :name OR email = :name) ORDER BY username <> :name LIMIT 1
+    """
+)
+
+
+class UserCredentials:
+    """The `Credentials` of people.
+
+    What is remembered is a keyed hash of account, version and password, with a key that only this process ever has: never
+    a password, and of no use once the account's version has risen.
+    """
+
+    def __init__(
+        self, database: Database, passwords: Passwords, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+        self._verdicts: dict[bytes, tuple[bool, float]] = {}
+        self._checks: dict[bytes, asyncio.Task[bool]] = {}
+
+    async def authenticate(self, name: str, secret: str) -> Principal:
+        """The user with that name (or email address) and password.
+
+        Raises:
+            WrongCredentials: there is none.
+            ServiceUnavailable: the database is away, or too many passwords are waiting to be checked.
+        """
+        if len(name) > _LONGEST or len(secret) > _LONGEST:
+            raise WrongCredentials
+        row = await self._database.read(lambda connection: _login(connection, name))
+        fingerprint = self._fingerprint(row, name, secret)
+        verdict = self._verdicts.get(fingerprint)
+        known = verdict is not None and verdict[1] > self._clock()
+        if verdict is not None and known:
+            right = verdict[0]
+        else:
+            right = await self._check(fingerprint, None if row is None else row["password_hash"], secret)
+        if row is None or not right:
+            raise WrongCredentials(repeated=known)
+        return Principal(PrincipalKind.USER, row["id"], row["username"], bool(row["sysadmin"]), row["access_version"])
+
+    def _fingerprint(self, row: Row | None, name: str, secret: str) -> bytes:
+        account = f"?{name}" if row is None else f"{row['id']}:{row['access_version']}"
+        return hmac.digest(self._key, f"{account}\0{secret}".encode(errors="surrogatepass"), "sha256")
+
+    async def _check(self, fingerprint: bytes, stored: str | None, secret: str) -> bool:
+        check = self._checks.get(fingerprint)
+        if check is None:
+            check = asyncio.create_task(self._passwords.verify(stored or UNUSABLE, secret))
+            self._checks[fingerprint] = check
+            check.add_done_callback(lambda done: self._checked(fingerprint, done))
+        # Sixty jobs that log in with the same password at once are one check; one of them going away doesn't end it.
+        return await asyncio.shield(check)
+
+    def _checked(self, fingerprint: bytes, check: asyncio.Task[bool]) -> None:
+        del self._checks[fingerprint]
+        if check.cancelled() or check.exception() is not None:
+            return
+        if len(self._verdicts) >= _REMEMBERED:
+            del self._verdicts[next(iter(self._verdicts))]
+        self._verdicts[fingerprint] = (check.result(), self._clock() + VERIFIED_SECONDS)
+
+
+async def _login(connection: Connection, name: str) -> Row | None:
+    return await connection.one(_LOGIN, name=name)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Argon2id on threads of its own, so that it never stands in the way of a pull."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from longshore.oci.errors import ServiceUnavailable
+
+UNUSABLE: Final = "!"
+"""What stands for a password in a row that nobody can log in with."""
+
+_THREADS: Final = 2
+_WAITING: Final = 64
+
+_Result = TypeVar("_Result")
+
+
+class Passwords:
+    """Hashes passwords and checks them; at most two at a time, at most 64 waiting.
+
+    Args:
+        memory_kib: Argon2's memory per hash, in KiB. The rest of its parameters are the library's.
+    """
+
+    def __init__(self, *, memory_kib: int = 65_536) -> None:
+        self._hasher = PasswordHasher(memory_cost=memory_kib)
+        self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="passwords")
+        self._waiting = 0
+        self._decoy: str | None = None
+
+    async def hash(self, password: str) -> str:
+        """The hash to store.
+
+        Raises:
+            ServiceUnavailable: too many passwords are waiting.
+        """
+        return await self._run(lambda: self._hasher.hash(password))
+
+    async def verify(self, stored: str | None, password: str) -> bool:
+        """Whether the password is the one that was stored; takes as long with None, for a name that nobody has.
+
+        Raises:
+            ServiceUnavailable: too many passwords are waiting.
+        """
+        return await self._run(lambda: self._verify(stored or UNUSABLE, password))
+
+    def close(self) -> None:
+        """Ends the threads when they have done what they are at."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, function: Callable[[], _Result]) -> _Result:
+        if self._waiting >= _WAITING:
+            raise ServiceUnavailable("Too many people are logging in at once. Try again in a moment.", retry_after=1)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+        finally:
+            self._waiting -= 1
+
+    def _verify(self, stored: str, password: str) -> bool:
+        if stored == UNUSABLE:
+            if self._decoy is None:
+                self._decoy = self._hasher.hash("decoy")
+            stored, password = self._decoy, f"not the decoy: {password}"
+        try:
+            self._hasher.verify(stored, password)
+        except (Argon2Error, InvalidHashError):
+            return False
+        return True

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading projects and members. Names of people come from `users`, which members refer to."""
+
+from __future__ import annotations
+
+from longshore.database.connection import Connection, Database, Row
+from longshore.database.statement import Statement
+from longshore.oci.names import ProjectName
+from longshore.projects.models import Member, Project, ProjectFacts, Role, Visibility
+
+_FACTS = "SELECT id, name, public, sparse, access_version FROM projects WHERE deleted_at IS NULL"
+_FACTS_BY_NAME = Statement(f"{_FACTS} AND name = :name")
+_FACTS_BY_ID = Statement(f"{_FACTS} AND id = :id")
+_ROLE = Statement("SELECT role FROM project_members WHERE project_id = :project_id AND user_id = :user_id")
+_PROJECTS_OF_MEMBER = Statement("SELECT project_id FROM project_members WHERE user_id = :user_id")
+
+_PROJECT = """
+    SELECT p.id, p.name, p.owner_id, coalesce(u.username, '') AS owner_name, p.public, p.sparse, p.quota_bytes,
+           s.used_bytes, s.repository_count, p.access_version, p.created_at, p.updated_at
+    FROM projects p JOIN project_usage s ON s.project_id = p.id LEFT JOIN users u ON u.id = p.owner_id
+    WHERE p.deleted_at IS NULL
+"""
+_PROJECT_BY_NAME = Statement(f"{_PROJECT} AND p.name = :name")
+_PROJECT_BY_ID = Statement(f"{_PROJECT} AND p.id = :id")
+_SHOWN = """
+    (:everything OR (:public_too AND p.public) OR p.id = ANY(:project_ids))
+    AND (:like = '' OR p.name LIKE :like ESCAPE '!')
+    AND (:public = -1 OR p.public = (:public = 1))
+    AND (:owner = '' OR u.username = :owner)
+"""
+_PAGE = Statement(f"{_PROJECT} AND {_SHOWN} AND p.name > :after ORDER BY p.name LIMIT :limit")
+_TOTAL = Statement(
+    f"SELECT count(*) FROM projects p LEFT JOIN users u ON u.id = p.owner_id WHERE p.deleted_at IS NULL AND {_SHOWN}"
+)
+
+_MEMBER = """
+    SELECT m.id, m.project_id, m.user_id, u.username, m.role, m.created_at
+    FROM project_members m JOIN users u ON u.id = m.user_id WHERE m.project_id = :project_id
+"""
+_MEMBER_BY_ID = Statement(f"{_MEMBER} AND m.id = :id")
+_MEMBER_PAGE = Statement(
+    f"{_MEMBER} AND u.username > :after AND (:name = '' OR u.username = :name) ORDER BY u.username LIMIT :limit"
+)
+_MEMBER_COUNT = Statement("SELECT count(*) FROM project_members WHERE project_id = :project_id")
+_SETTINGS = Statement("SELECT name, value FROM project_metadata WHERE project_id = :project_id ORDER BY name")
+
+
+class ProjectQueries:
+    """Reads projects, members and settings, each call from the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def facts(self, name: str) -> ProjectFacts | None:
+        """What requests need to know of the project of that name; None when there is none."""
+        row = await self._database.read(lambda connection: connection.one(_FACTS_BY_NAME, name=name))
+        return None if row is None else _facts(row)
+
+    async def facts_by_id(self, project_id: int) -> ProjectFacts | None:
+        """The same by the project's number."""
+        row = await self._database.read(lambda connection: connection.one(_FACTS_BY_ID, id=project_id))
+        return None if row is None else _facts(row)
+
+    async def role(self, project_id: int, user_id: int) -> Role | None:
+        """The user's role in the project; None for who isn't a member."""
+        stored = await self._database.read(
+            lambda connection: connection.value(_ROLE, project_id=project_id, user_id=user_id)
+        )
+        return None if stored is None else Role.from_stored(stored)
+
+    async def projects_of_member(self, user_id: int) -> frozenset[int]:
+        """The numbers of all projects the user is a member of."""
+        rows = await self._database.read(lambda connection: connection.all(_PROJECTS_OF_MEMBER, user_id=user_id))
+        return frozenset(row[0] for row in rows)
+
+    async def project(self, name_or_id: ProjectName | int) -> Project | None:
+        """A project as its page shows it; None when there is none."""
+        if isinstance(name_or_id, int):
+            row = await self._database.read(lambda connection: connection.one(_PROJECT_BY_ID, id=name_or_id))
+        else:
+            name = name_or_id.value
+            row = await self._database.read(lambda connection: connection.one(_PROJECT_BY_NAME, name=name))
+        return None if row is None else _project(row)
+
+    async def page(
+        self,
+        visibility: Visibility,
+        *,
+        name: str = "",
+        public: bool | None = None,
+        owner: str = "",
+        after: str = "",
+        limit: int = 100,
+    ) -> tuple[list[Project], int]:
+        """The projects behind `after` by name, at most `limit`, and how many there are on all pages together.
+
+        Args:
+            visibility: Which ones the reader may see.
+            name: A part of the name, empty for all.
+            public: Only public, or only private ones; None for both.
+            owner: The exact name of the owner, empty for all.
+            after: The last name of the page before.
+            limit: The length of the page.
+        """
+        escaped = name.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        filters = {
+            "everything": visibility.everything,
+            "public_too": visibility.public,
+            "project_ids": sorted(visibility.project_ids),
+            "like": f"%{escaped}%" if name else "",
+            "public": -1 if public is None else int(public),
+            "owner": owner,
+        }
+
+        async def read(connection: Connection) -> tuple[list[Project], int]:
+            rows = await connection.all(_PAGE, after=after, limit=limit, **filters)
+            return [_project(row) for row in rows], await connection.value(_TOTAL, **filters)
+
+        return await self._database.read(read)
+
+    async def member(self, project_id: int, member_id: int) -> Member | None:
+        """A member by the number of its membership; None when there is none."""
+        row = await self._database.read(
+            lambda connection: connection.one(_MEMBER_BY_ID, project_id=project_id, id=member_id)
+        )
+        return None if row is None else _member(row)
+
+    async def members(
+        self, project_id: int, *, name: str = "", after: str = "", limit: int = 100
+    ) -> tuple[list[Member], int]:
+        """The members behind `after` by username, and how many the project has in all.
+
+        `name` selects one exactly and, as in Harbor, doesn't change the count.
+        """
+
+        async def read(connection: Connection) -> tuple[list[Member], int]:
+            rows = await connection.all(_MEMBER_PAGE, project_id=project_id, name=name, after=after, limit=limit)
+            return [_member(row) for row in rows], await connection.value(_MEMBER_COUNT, project_id=project_id)
+
+        return await self._database.read(read)
+
+    async def settings(self, project_id: int) -> dict[str, str]:
+        """The project's string settings that were ever set, by name; `public` is a column of the project itself."""
+        rows = await self._database.read(lambda connection: connection.all(_SETTINGS, project_id=project_id))
+        return {row[0]: row[1] for row in rows}
+
+
+def _facts(row: Row) -> ProjectFacts:
+    # The name was parsed when the project was made.
+    return ProjectFacts(row[0], ProjectName(row[1]), bool(row[2]), row[3], row[4])
+
+
+def _project(row: Row) -> Project:
+    return Project(
+        id=row["id"],
+        name=ProjectName(row["name"]),
+        owner_id=row["owner_id"],
+        owner_name=row["owner_name"],
+        public=bool(row["public"]),
+        sparse=row["sparse"],
+        quota_bytes=row["quota_bytes"],
+        used_bytes=row["used_bytes"],
+        repository_count=row["repository_count"],
+        access_version=row["access_version"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _member(row: Row) -> Member:
+    return Member(
+        id=row["id"],
+        project_id=row["project_id"],
+        user_id=row["user_id"],
+        username=row["username"],
+        role=Role.from_stored(row["role"]),
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases of projects: one transaction each. Whatever changes who may do what raises `projects.access_version`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from longshore.database.connection import Database, Transaction
+from longshore.database.errors import UniqueViolation
+from longshore.database.statement import Statement
+from longshore.oci.errors import BadRequest, Conflict, NotFound, PreconditionFailed
+from longshore.oci.names import ProjectName
+from longshore.projects.deletion import delete_project_row
+from longshore.projects.models import SPARSE, Role
+from longshore.projects.settings import PUBLIC, parse_boolean, parse_setting
+
+_DAY: Final = 86_400 * 1_000_000
+
+_INSERT = Statement(
+    """
+    INSERT INTO projects (name, owner_id, public, sparse, quota_bytes, created_at, updated_at)
+    VALUES (:name, :owner_id, :public, :sparse, :quota_bytes, {now}, {now}) RETURNING id
+    """
+)
+_INSERT_USAGE = Statement("INSERT INTO project_usage (project_id) VALUES (:project_id)")
+_INSERT_MEMBER = Statement(
+    """
+    INSERT INTO project_members (project_id, user_id, role, created_at)
+    VALUES (:project_id, :user_id, :role, {now}) RETURNING id
+    """
+)
+_USER = Statement("SELECT id FROM users WHERE id = :id AND deleted_at IS NULL FOR SHARE")
+_RAISE = Statement(
+    "UPDATE projects SET access_version = access_version + 1, updated_at = {now} WHERE id = :id AND deleted_at IS NULL"
+)
+_PUBLISH = Statement("UPDATE projects SET public = :public WHERE id = :id")
+_SET_SPARSE = Statement(
+    "UPDATE projects SET sparse = :sparse, access_version = access_version + 1, updated_at = {now}"
+    " WHERE id = :id AND deleted_at IS NULL"
+)
+_SET = Statement(
+    """
+    INSERT INTO project_metadata (project_id, name, value) VALUES (:project_id, :name, :value)
+    ON CONFLICT (project_id, name) DO UPDATE SET value = excluded.value
+    """
+)
+_UNSET = Statement("DELETE FROM project_metadata WHERE project_id = :project_id AND name = :name")
+_CHANGE_ROLE = Statement("UPDATE project_members SET role = :role WHERE id = :id AND project_id = :project_id")
+_REMOVE = Statement("DELETE FROM project_members WHERE id = :id AND project_id = :project_id")
+_MEMBERSHIPS = Statement("SELECT project_id FROM project_members WHERE user_id = :user_id ORDER BY project_id")
+_REMOVE_USER = Statement("DELETE FROM project_members WHERE user_id = :user_id")
+_HAS_REPOSITORY = Statement(
+    "SELECT count(*) FROM repositories WHERE project_id = :id AND deleted_at IS NULL AND listed_at IS NOT NULL"
+)
+
+
+class ProjectService:
+    """Makes and changes projects.
+
+    Args:
+        database: Where they are.
+        undelete_window: How long a deleted project can be restored, in microseconds.
+    """
+
+    def __init__(self, database: Database, *, undelete_window: int = 7 * _DAY) -> None:
+        self._database = database
+        self._window = undelete_window
+
+    async def create(
+        self,
+        name: ProjectName,
+        *,
+        owner_id: int | None,
+        public: bool = False,
+        sparse: str = "none",
+        quota_bytes: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> int:
+        """Makes a project, whose owner becomes its administrator, and returns its number.
+
+        Raises:
+            Conflict: there is a project of that name.
+            BadRequest: a setting isn't acceptable.
+            NotFound: the owner doesn't exist.
+        """
+        parsed = {key: parse_setting(key, value) for key, value in (settings or {}).items()}
+        public = parsed.pop(PUBLIC, "true" if public else "false") == "true"
+        _check_sparse(sparse)
+
+        async def write(transaction: Transaction) -> int:
+            if owner_id is not None:
+                await _require_user(transaction, owner_id)
+            project_id = await insert_project(
+                transaction, name, owner_id=owner_id, public=public, sparse=sparse, quota_bytes=quota_bytes
+            )
+            for key, value in parsed.items():
+                await transaction.execute(_SET, project_id=project_id, name=key, value=value)
+            return project_id
+
+        try:
+            return await self._database.write(write)
+        except UniqueViolation:
+            raise Conflict(f"The project named {name} already exists.") from None
+
+    async def delete(self, project_id: int) -> None:
+        """Deletes a project that has no repositories; its name is free at once.
+
+        Raises:
+            PreconditionFailed: a repository remains.
+            NotFound: there is no such project.
+        """
+
+        async def write(transaction: Transaction) -> None:
+            # First the row, which whoever makes a repository waits for, then the question.
+            if await delete_project_row(transaction, project_id, window=self._window) is None:
+                raise _missing(project_id)
+            remaining = await transaction.value(_HAS_REPOSITORY, id=project_id)
+            if remaining:
+                raise PreconditionFailed(
+                    f"The project can't be deleted: it has {remaining} repositories. Delete them first."
+                )
+
+        await self._database.write(write)
+
+    async def set_sparse(self, project_id: int, sparse: str) -> None:
+        """Says what manifests of the project may lack: `none`, `children` of an index, or `any` part.
+
+        Raises:
+            BadRequest: it is none of these.
+            NotFound: there is no such project.
+        """
+        _check_sparse(sparse)
+        hit = await self._database.write(
+            lambda transaction: transaction.execute(_SET_SPARSE, id=project_id, sparse=sparse)
+        )
+        if not hit:
+            raise _missing(project_id)
+
+    async def set_public(self, project_id: int, *, public: bool) -> None:
+        """Opens a project for anybody to pull, or closes it.
+
+        Raises:
+            NotFound: there is no such project.
+        """
+        await self.set_settings(project_id, {PUBLIC: "true" if public else "false"})
+
+    async def set_settings(self, project_id: int, settings: Mapping[str, str]) -> None:
+        """Sets some settings, `public` among them, and leaves the others as they are.
+
+        Raises:
+            BadRequest: one isn't acceptable.
+            NotFound: there is no such project.
+        """
+        parsed = {key: parse_setting(key, value) for key, value in settings.items()}
+        public = parsed.pop(PUBLIC, None)
+
+        async def write(transaction: Transaction) -> None:
+            await _raise_version(transaction, project_id)
+            if public is not None:
+                await transaction.execute(_PUBLISH, id=project_id, public=parse_boolean(PUBLIC, public))
+            for key, value in parsed.items():
+                await transaction.execute(_SET, project_id=project_id, name=key, value=value)
+
+        await self._database.write(write)
+
+    async def unset(self, project_id: int, name: str) -> None:
+        """Removes a setting; removing what isn't there changes nothing. A project without `public` is private.
+
+        Raises:
+            NotFound: there is no such project.
+        """
+        if name == PUBLIC:
+            await self.set_public(project_id, public=False)
+            return
+        await self._database.write(lambda transaction: transaction.execute(_UNSET, project_id=project_id, name=name))
+
+    async def add_member(self, project_id: int, user_id: int, role: Role) -> int:
+        """Makes a user a member and returns the number of the membership.
+
+        Raises:
+            Conflict: the user is a member already.
+            NotFound: there is no such project or user.
+        """
+
+        async def write(transaction: Transaction) -> int:
+            await _raise_version(transaction, project_id)
+            await _require_user(transaction, user_id)
+            member_id: int = await transaction.value(
+                _INSERT_MEMBER, project_id=project_id, user_id=user_id, role=role.stored
+            )
+            return member_id
+
+        try:
+            return await self._database.write(write)
+        except UniqueViolation:
+            raise Conflict("The user is a member of this project already. Change the role instead.") from None
+
+    async def change_role(self, project_id: int, member_id: int, role: Role) -> bool:
+        """Gives a member another role; tells whether there was such a member.
+
+        Raises:
+            NotFound: there is no such project.
+        """
+
+        async def write(transaction: Transaction) -> bool:
+            await _raise_version(transaction, project_id)
+            hit = await transaction.execute(_CHANGE_ROLE, id=member_id, project_id=project_id, role=role.stored)
+            return hit > 0
+
+        return await self._database.write(write)
+
+    async def remove_member(self, project_id: int, member_id: int) -> bool:
+        """Ends a membership; tells whether there was one.
+
+        Raises:
+            NotFound: there is no such project.
+        """
+
+        async def write(transaction: Transaction) -> bool:
+            await _raise_version(transaction, project_id)
+            return await transaction.execute(_REMOVE, id=member_id, project_id=project_id) > 0
+
+        return await self._database.write(write)
+
+
+async def insert_project(
+    transaction: Transaction,
+    name: ProjectName,
+    *,
+    owner_id: int | None,
+    public: bool,
+    sparse: str = "none",
+    quota_bytes: int | None = None,
+) -> int:
+    """Inserts a project with its usage and its owner's membership; for use cases that make more than the project."""
+    project_id: int = await transaction.value(
+        _INSERT, name=name.value, owner_id=owner_id, public=public, sparse=sparse, quota_bytes=quota_bytes
+    )
+    await transaction.execute(_INSERT_USAGE, project_id=project_id)
+    if owner_id is not None:
+        await transaction.value(_INSERT_MEMBER, project_id=project_id, user_id=owner_id, role=Role.PROJECT_ADMIN.stored)
+    return project_id
+
+
+async def end_memberships(transaction: Transaction, user_id: int) -> None:
+    """Ends all memberships of a user who goes."""
+    for row in await transaction.all(_MEMBERSHIPS, user_id=user_id):
+        await transaction.execute(_RAISE, id=row[0])
+    await transaction.execute(_REMOVE_USER, user_id=user_id)
+
+
+async def _require_user(transaction: Transaction, user_id: int) -> None:
+    # Shared, so that a user who is being deleted either is gone here or loses this membership too.
+    if await transaction.value(_USER, id=user_id) is None:
+        raise NotFound(f"There is no user {user_id}.")
+
+
+async def _raise_version(transaction: Transaction, project_id: int) -> None:
+    if not await transaction.execute(_RAISE, id=project_id):
+        raise _missing(project_id)
+
+
+def _missing(project_id: int) -> NotFound:
+    return NotFound(f"There is no project {project_id}.")
+
+
+def _check_sparse(sparse: str) -> None:
+    if sparse not in SPARSE:
+        raise BadRequest(f"What manifests may lack is one of {', '.join(SPARSE)}, not {sparse[:40]!a}.")

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recognising robots by their secrets: one read and one keyed hash."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from longshore.access.errors import WrongCredentials
+from longshore.access.models import Principal, PrincipalKind
+from longshore.access.sign_in import ROBOT_PREFIX
+from longshore.database.connection import Connection, Database, Row
+from longshore.database.statement import Statement
+from longshore.robots.secret import RobotSecrets
+
+_COLUMNS = """
+    SELECT r.id, r.secret_hash, r.access_version, NOT r.disabled AND coalesce(r.expires_at > {now}, :yes) AS alive
+    FROM robots r
+"""
+_OF_SYSTEM = Statement(f"{_COLUMNS} WHERE r.project_id IS NULL AND r.name = :name")
+_OF_PROJECT = Statement(
+    f"{_COLUMNS} JOIN projects p ON p.id = r.project_id"
+    " WHERE p.name = :project AND p.deleted_at IS NULL AND r.name = :name"
+)
+_LONGEST: Final = 1_024
+_WRONG_SECONDS: Final = 300.0
+_REMEMBERED: Final = 8_192
+_NOBODY: Final = "0" * 64
+
+
+class RobotCredentials:
+    """The `Credentials` of robots.
+
+    Args:
+        database: Where they are.
+        secrets: Who compares secrets.
+        prefix: What their names begin with when they log in.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        secrets: RobotSecrets,
+        *,
+        prefix: str = ROBOT_PREFIX,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._secrets = secrets
+        self._prefix = prefix
+        self._clock = clock
+        self._wrong: dict[tuple[str, int, str], float] = {}
+
+    async def authenticate(self, name: str, secret: str) -> Principal:
+        """The robot with that full name and secret.
+
+        Raises:
+            WrongCredentials: there is none, or it is disabled or expired.
+            ServiceUnavailable: the database is away.
+        """
+        if len(name) > _LONGEST or len(secret) > _LONGEST:
+            raise WrongCredentials
+        row = await self._database.read(lambda connection: self._find(connection, name))
+        right = self._secrets.matches(_NOBODY if row is None else row["secret_hash"], secret)
+        if row is None or not right or not row["alive"]:
+            raise WrongCredentials(
+                repeated=self._is_repeated(name, 0 if row is None else row["access_version"], secret)
+            )
+        return Principal(PrincipalKind.ROBOT, row["id"], name, sysadmin=False, access_version=row["access_version"])
+
+    async def _find(self, connection: Connection, name: str) -> Row | None:
+        project, plus, robot = name.removeprefix(self._prefix).rpartition("+")
+        if plus:
+            return await connection.one(_OF_PROJECT, project=project, name=robot, yes=True)
+        return await connection.one(_OF_SYSTEM, name=robot, yes=True)
+
+    def _is_repeated(self, name: str, version: int, secret: str) -> bool:
+        key = (name, version, self._secrets.hash(secret))
+        now = self._clock()
+        repeated = self._wrong.get(key, 0.0) > now
+        if not repeated:
+            if len(self._wrong) >= _REMEMBERED:
+                del self._wrong[next(iter(self._wrong))]
+            self._wrong[key] = now + _WRONG_SECONDS
+        return repeated

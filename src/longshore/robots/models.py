@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Robot accounts as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from longshore.access.models import Permission
+from longshore.access.sign_in import ROBOT_PREFIX
+from longshore.oci.names import ProjectName
+
+NEVER: Final = -1
+"""The duration of a robot that doesn't expire."""
+
+SYSTEM: Final = "/"
+"""The namespace of permissions outside of projects."""
+
+ANY_PROJECT: Final = "*"
+"""The namespace of permissions in all present and future projects."""
+
+
+class RobotLevel(Enum):
+    """Whether a robot is the system's or a project's."""
+
+    SYSTEM = "system"
+    PROJECT = "project"
+
+
+@dataclass(frozen=True, slots=True)
+class RobotGrant:
+    """Permissions in one namespace: `/` for the system, `*` for every project, else the name of a project."""
+
+    namespace: str
+    permissions: frozenset[Permission]
+
+    @property
+    def kind(self) -> str:
+        """What Harbor's API calls the kind of the namespace: `system` or `project`."""
+        return "system" if self.namespace == SYSTEM else "project"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRobot:
+    """What it takes to make a robot; `duration_days` is `NEVER` or at least 1; `project` None makes one of the system."""
+
+    name: str
+    grants: tuple[RobotGrant, ...]
+    duration_days: int
+    project: ProjectName | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Robot:
+    """A robot; times are microseconds since 1970, `expires_at` None is never. Its secret isn't known to anybody here."""
+
+    id: int
+    name: str
+    level: RobotLevel
+    project_id: int | None
+    project: ProjectName | None
+    description: str
+    grants: tuple[RobotGrant, ...]
+    duration_days: int
+    expires_at: int | None
+    disabled: bool
+    creator: str
+    access_version: int
+    created_at: int
+    updated_at: int
+
+    def shown_name(self, prefix: str = ROBOT_PREFIX) -> str:
+        """The name that it logs in with: `robot$name`, or `robot$project+name`."""
+        return f"{prefix}{self.name}" if self.project is None else f"{prefix}{self.project}+{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedRobot:
+    """A robot that was just made, with the secret that is never shown again."""
+
+    id: int
+    shown_name: str
+    secret: str
+    created_at: int
+    expires_at: int | None

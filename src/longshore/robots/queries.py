@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading robots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from longshore.access.models import Account, Grants
+from longshore.database.connection import Connection, Database, Row
+from longshore.database.statement import Statement
+from longshore.oci.names import ProjectName
+from longshore.robots.grants import by_name, effective, from_json
+from longshore.robots.models import Robot, RobotLevel
+
+# A robot of a deleted project is out of reach until the project comes back.
+_FROM = "FROM robots r LEFT JOIN projects p ON p.id = r.project_id WHERE (r.project_id IS NULL OR p.deleted_at IS NULL)"
+_ROBOT = f"""
+    SELECT r.id, r.name, r.level, r.project_id, p.name AS project, r.description, r.permissions, r.duration_days,
+           r.expires_at, r.disabled, r.creator, r.access_version, r.created_at, r.updated_at
+    {_FROM}
+"""
+_BY_ID = Statement(f"{_ROBOT} AND r.id = :id")
+_FILTER = """
+    AND coalesce(r.project_id, 0) = :project_id AND (:name = '' OR r.name LIKE :name ESCAPE '!')
+"""
+_PAGE = Statement(f"{_ROBOT} {_FILTER} AND r.name > :after ORDER BY r.name LIMIT :limit")
+_TOTAL = Statement(f"SELECT count(*) {_FROM} {_FILTER}")
+_ACCOUNT = Statement(
+    f"SELECT r.access_version, r.expires_at, r.level, r.permissions {_FROM} AND r.id = :id AND NOT r.disabled"
+)
+_PROJECT_NAMES = Statement("SELECT id, name FROM projects WHERE id = ANY(:ids) AND deleted_at IS NULL")
+
+
+class RobotQueries:
+    """Reads robots, each call from the database; it is the `Accounts` of robots."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def account(self, account_id: int) -> Account | None:
+        """The state that requests are judged by; None when the robot is gone or disabled."""
+        row = await self._database.read(lambda connection: connection.one(_ACCOUNT, id=account_id))
+        if row is None:
+            return None
+        grants = effective(from_json(row[3]), RobotLevel(row[2]))
+        return Account(access_version=row[0], sysadmin=False, expires_at=row[1], grants=grants)
+
+    async def robot(self, robot_id: int) -> Robot | None:
+        """A robot by number; None when there is none."""
+
+        async def read(connection: Connection) -> Robot | None:
+            row = await connection.one(_BY_ID, id=robot_id)
+            return None if row is None else (await _robots(connection, [row]))[0]
+
+        return await self._database.read(read)
+
+    async def page(
+        self, project_id: int | None, *, name: str = "", after: str = "", limit: int = 100
+    ) -> tuple[list[Robot], int]:
+        """The robots of a project, or of the system (None), behind `after` by name, and how many there are in all.
+
+        `name` is a part of the name without prefix, empty for all.
+        """
+        escaped = name.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        filters = {"project_id": project_id or 0, "name": f"%{escaped}%" if name else ""}
+
+        async def read(connection: Connection) -> tuple[list[Robot], int]:
+            rows = await connection.all(_PAGE, after=after, limit=limit, **filters)
+            return await _robots(connection, rows), await connection.value(_TOTAL, **filters)
+
+        return await self._database.read(read)
+
+
+async def _robots(connection: Connection, rows: Sequence[Row]) -> list[Robot]:
+    grants = [from_json(row["permissions"]) for row in rows]
+    ids = sorted({project_id for each in grants for project_id, _ in each.projects})
+    names = {row[0]: row[1] for row in await connection.all(_PROJECT_NAMES, ids=ids)} if ids else {}
+    return [_robot(row, each, names) for row, each in zip(rows, grants, strict=True)]
+
+
+def _robot(row: Row, grants: Grants, project_names: dict[int, str]) -> Robot:
+    return Robot(
+        id=row["id"],
+        name=row["name"],
+        level=RobotLevel(row["level"]),
+        project_id=row["project_id"],
+        project=None if row["project"] is None else ProjectName(row["project"]),
+        description=row["description"],
+        grants=by_name(grants, project_names),
+        duration_days=row["duration_days"],
+        expires_at=row["expires_at"],
+        disabled=bool(row["disabled"]),
+        creator=row["creator"],
+        access_version=row["access_version"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

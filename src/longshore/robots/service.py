@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Use cases of robots: one transaction each. Every change raises `robots.access_version`, which ends its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from longshore.access.models import Grants
+from longshore.access.sign_in import ROBOT_PREFIX
+from longshore.database.connection import Connection, Database, Transaction
+from longshore.database.errors import UniqueViolation
+from longshore.database.statement import Statement
+from longshore.oci.errors import Conflict, NotFound
+from longshore.oci.names import ProjectName
+from longshore.robots.grants import check_delegation, check_duration, check_grants, check_new_robot, resolve, to_json
+from longshore.robots.models import ANY_PROJECT, SYSTEM, CreatedRobot, NewRobot, RobotGrant, RobotLevel
+from longshore.robots.secret import RobotSecrets, check_secret
+
+_DAY: Final = 86_400 * 1_000_000
+
+_INSERT = Statement(
+    """
+    INSERT INTO robots (name, level, project_id, description, secret_hash, permissions, duration_days, expires_at, creator,
+                        created_at, updated_at)
+    VALUES (:name, :level, :project_id, :description, :secret_hash, :permissions, CAST(:days AS BIGINT),
+            CASE WHEN CAST(:days AS BIGINT) > 0 THEN {now} + CAST(:days AS BIGINT) * :day END, :creator, {now}, {now})
+    RETURNING id, created_at, expires_at
+    """
+)
+_UPDATE = Statement(
+    """
+    UPDATE robots SET description = :description, disabled = :disabled, permissions = :permissions,
+           duration_days = CAST(:days AS BIGINT),
+           expires_at = CASE WHEN CAST(:days AS BIGINT) > 0 THEN created_at + CAST(:days AS BIGINT) * :day END,
+           access_version = access_version + 1, updated_at = {now}
+    WHERE id = :id
+    """
+)
+_DURATION = Statement("SELECT duration_days FROM robots WHERE id = :id")
+_SET_SECRET = Statement(
+    """
+    UPDATE robots SET secret_hash = :secret_hash, access_version = access_version + 1, updated_at = {now} WHERE id = :id
+    """
+)
+_DELETE = Statement("DELETE FROM robots WHERE id = :id")
+_PROJECT = Statement("SELECT id FROM projects WHERE name = :name AND deleted_at IS NULL")
+_PROJECT_OF_ROBOT = Statement(
+    "SELECT p.name FROM robots r LEFT JOIN projects p ON p.id = r.project_id WHERE r.id = :id"
+)
+
+
+class RobotService:
+    """Makes and changes robots."""
+
+    def __init__(self, database: Database, secrets: RobotSecrets, *, prefix: str = ROBOT_PREFIX) -> None:
+        self._database = database
+        self._secrets = secrets
+        self._prefix = prefix
+
+    async def create(self, robot: NewRobot, *, creator: str, creator_grants: Grants | None = None) -> CreatedRobot:
+        """Makes a robot with a secret that is told this once.
+
+        Args:
+            robot: What it shall be.
+            creator: The actor who makes it.
+            creator_grants: What that actor was given, if it is a robot: it can't give more.
+
+        Raises:
+            BadRequest: a part isn't acceptable.
+            Denied: a robot wants to give more than it has.
+            NotFound: a project that it names doesn't exist.
+            Conflict: there is a robot of that name.
+        """
+        check_new_robot(robot)
+        secret = self._secrets.generate()
+        secret_hash = self._secrets.hash(secret)
+
+        async def write(transaction: Transaction) -> Any:
+            project_id = None if robot.project is None else await _project_id(transaction, robot.project.value)
+            grants = await _resolve(transaction, robot.grants)
+            if creator_grants is not None:
+                check_delegation(grants, creator_grants)
+            return await transaction.one(
+                _INSERT,
+                name=robot.name,
+                level=(RobotLevel.SYSTEM if robot.project is None else RobotLevel.PROJECT).value,
+                project_id=project_id,
+                description=robot.description,
+                secret_hash=secret_hash,
+                permissions=to_json(grants),
+                days=robot.duration_days,
+                day=_DAY,
+                creator=creator,
+            )
+
+        try:
+            row = await self._database.write(write)
+        except UniqueViolation:
+            raise Conflict(f"The robot {robot.name} already exists. Choose another name.") from None
+        project = "" if robot.project is None else f"{robot.project}+"
+        return CreatedRobot(
+            id=row[0],
+            shown_name=f"{self._prefix}{project}{robot.name}",
+            secret=secret,
+            created_at=row[1],
+            expires_at=row[2],
+        )
+
+    async def update(
+        self,
+        robot_id: int,
+        *,
+        description: str,
+        disabled: bool,
+        grants: tuple[RobotGrant, ...],
+        duration_days: int | None = None,
+        editor_grants: Grants | None = None,
+    ) -> None:
+        """Replaces what a robot may do, and whether and how long (counted from its making; None keeps the old).
+
+        Raises:
+            BadRequest: a part isn't acceptable.
+            Denied: a robot wants to give more than it has.
+            NotFound: there is no such robot, or no such project.
+        """
+        if duration_days is not None:
+            check_duration(duration_days)
+
+        async def write(transaction: Transaction) -> None:
+            kept = await transaction.value(_DURATION, id=robot_id)
+            if kept is None:
+                raise _missing(robot_id)
+            project = await transaction.value(_PROJECT_OF_ROBOT, id=robot_id)
+            check_grants(grants, None if project is None else ProjectName(project))
+            resolved = await _resolve(transaction, grants)
+            if editor_grants is not None:
+                check_delegation(resolved, editor_grants)
+            await transaction.execute(
+                _UPDATE,
+                id=robot_id,
+                description=description,
+                disabled=disabled,
+                permissions=to_json(resolved),
+                days=kept if duration_days is None else duration_days,
+                day=_DAY,
+            )
+
+        await self._database.write(write)
+
+    async def refresh_secret(self, robot_id: int, secret: str | None = None) -> str | None:
+        """Replaces the secret at once: by the given one, or by a new one that is told this once.
+
+        Raises:
+            BadRequest: the given one is too weak.
+            NotFound: there is no such robot.
+        """
+        if secret:
+            check_secret(secret)
+        chosen = secret or self._secrets.generate()
+        secret_hash = self._secrets.hash(chosen)
+        hit = await self._database.write(
+            lambda transaction: transaction.execute(_SET_SECRET, id=robot_id, secret_hash=secret_hash)
+        )
+        if not hit:
+            raise _missing(robot_id)
+        return None if secret else chosen
+
+    async def delete(self, robot_id: int) -> None:
+        """Deletes a robot; its name is free at once, its number is never given out again.
+
+        Raises:
+            NotFound: there is no such robot.
+        """
+        if not await self._database.write(lambda transaction: transaction.execute(_DELETE, id=robot_id)):
+            raise _missing(robot_id)
+
+
+async def _resolve(connection: Connection, grants: Iterable[RobotGrant]) -> Grants:
+    named = tuple(grants)
+    names = {grant.namespace for grant in named} - {SYSTEM, ANY_PROJECT}
+    return resolve(named, {name: await _project_id(connection, name) for name in sorted(names)})
+
+
+async def _project_id(connection: Connection, name: str) -> int:
+    project_id: int | None = await connection.value(_PROJECT, name=name)
+    if project_id is None:
+        raise NotFound(f"The project {name[:100]!a} doesn't exist.")
+    return project_id
+
+
+def _missing(robot_id: int) -> NotFound:
+    return NotFound(f"There is no robot {robot_id}.")
