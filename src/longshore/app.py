@@ -158,6 +158,7 @@ class Application:
         return json_response(200 if healthy else 503, status)
 
     async def _metrics(self, _request: Request) -> Response:
+        self._observer.flush()
         text = metrics_text()
         if self._readiness.instance is not None:
             with suppress(LongshoreError):

@@ -11,8 +11,6 @@ import asyncio
 import os
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -20,6 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from longshore.edge.request import Request
 from longshore.edge.response import Sender
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _FLUSH_SECONDS = 0.2
 _MOST_WAITING = 2_000
 # What is written at once to a pipe with other writers stays in one piece up to this length.
@@ -48,56 +47,78 @@ def metrics_text() -> bytes:
     return generate_latest(registry)
 
 
+class _Seconds:
+    """The text of the present second, which thousands of lines share."""
+
+    def __init__(self) -> None:
+        self._second, self._text = -1, ""
+
+    def text(self, second: int) -> str:
+        if second != self._second:
+            self._second, self._text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return self._text
+
+
+class _Line(msgspec.Struct, omit_defaults=True):
+    """One log line; what is empty is left out."""
+
+    timestamp: str
+    level: str
+    event: str
+    request_id: str
+    method: str
+    path: str
+    status: int
+    outcome: str = ""
+    principal: str = "-"
+    repository: str = ""
+    digest: str = ""
+    received: int = 0
+    sent: int = 0
+    seconds: float = 0.0
+
+
 class Observer:
-    """Takes note of every request of this process."""
+    """Takes note of every request of this process.
+
+    A request only leaves a line behind; the numbers are counted and the lines written a few times a second.
+    """
 
     def __init__(self, *, text: bool, output: int = 1) -> None:
         self._text = text
         self._output = output
-        self._lines: list[dict[str, Any]] = []
-        self._requests: dict[tuple[str, str, int], Counter] = {}
-        self._durations: dict[str, Histogram] = {}
+        self._encoder = msgspec.json.Encoder()
+        self._lines: list[tuple[float, str, _Line]] = []
+        self._in_flight = 0
+        self._seconds = _Seconds()
 
     def begin(self) -> float:
         """A request begins; returns the moment for `end`."""
-        IN_FLIGHT.inc()
+        self._in_flight += 1
         return time.perf_counter()
 
     def end(self, request: Request, sender: Sender, route: str, began: float, *, outcome: str = "") -> None:
         """A request was answered, or its client went away."""
-        seconds = time.perf_counter() - began
-        IN_FLIGHT.dec()
-        key = (route, request.method, sender.status)
-        requests = self._requests.get(key)
-        if requests is None:
-            requests = self._requests[key] = REQUESTS.labels(route, request.method, str(sender.status))
-        requests.inc()
-        duration = self._durations.get(route)
-        if duration is None:
-            duration = self._durations[route] = DURATION.labels(route)
-        duration.observe(seconds)
-        if request.received:
-            RECEIVED.inc(request.received)
-        if sender.sent:
-            SENT.inc(sender.sent)
+        self._in_flight -= 1
         if len(self._lines) >= _MOST_WAITING:
             self.flush()
-        self._lines.append(
-            {
-                "time": time.time(),
-                "request_id": request.id,
-                "method": request.method,
-                "path": request.path,
-                "status": sender.status,
-                "outcome": outcome,
-                "principal": request.actor,
-                "repository": request.repository,
-                "digest": request.digest,
-                "received": request.received,
-                "sent": sender.sent,
-                "seconds": seconds,
-            }
+        line = _Line(
+            "",
+            "info",
+            "request",
+            request.id,
+            request.method,
+            request.path,
+            sender.status,
+            outcome,
+            request.actor,
+            request.repository,
+            request.digest,
+            request.received,
+            sender.sent,
+            time.perf_counter() - began,
         )
+        self._lines.append((time.time(), route, line))
 
     async def run(self) -> None:
         """Writes what has gathered a few times a second, until it is cancelled; then once more."""
@@ -109,12 +130,16 @@ class Observer:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what has gathered."""
+        """Counts and writes what has gathered."""
         lines, self._lines = self._lines, []
+        IN_FLIGHT.set(self._in_flight)
         if not lines:
             return
+        self._count(lines)
         block = bytearray()
-        for line in lines:
+        for moment, _, line in lines:
+            line.timestamp = _stamp(moment, self._seconds)
+            line.seconds = round(line.seconds, 6)
             encoded = self._encode(line)
             if len(block) + len(encoded) > _ATOMIC_WRITE and block:
                 self._write(block)
@@ -122,16 +147,42 @@ class Observer:
             block += encoded
         self._write(block)
 
-    def _encode(self, line: dict[str, Any]) -> bytes:
-        stamp = datetime.fromtimestamp(line["time"], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        fields = {name: value for name, value in line.items() if name != "time" and value not in {"", 0}}
-        fields["seconds"] = round(line["seconds"], 6)
+    def _count(self, lines: list[tuple[float, str, _Line]]) -> None:
+        requests: dict[tuple[str, str, int], int] = {}
+        durations: dict[str, Histogram] = {}
+        received = sent = 0
+        for _, route, line in lines:
+            key = (route, line.method, line.status)
+            requests[key] = requests.get(key, 0) + 1
+            duration = durations.get(route)
+            if duration is None:
+                duration = durations[route] = DURATION.labels(route)
+            duration.observe(line.seconds)
+            received += line.received
+            sent += line.sent
+        for (route, method, status), count in requests.items():
+            REQUESTS.labels(route, method if method in _METHODS else "other", str(status)).inc(count)
+        if received:
+            RECEIVED.inc(received)
+        if sent:
+            SENT.inc(sent)
+
+    def _encode(self, line: _Line) -> bytes:
         if self._text:
-            words = " ".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in fields.items())
-            return f"{stamp} [info] request {words}\n".encode()
-        return msgspec.json.encode({"timestamp": stamp, "level": "info", "event": "request", **fields}) + b"\n"
+            fields = msgspec.to_builtins(line)
+            words = " ".join(
+                f"{name}={value}" for name, value in fields.items() if name not in {"timestamp", "level", "event"}
+            )
+            # The path is whatever a client sent: it must not end the line or speak to the terminal.
+            return f"{line.timestamp} [info] request {words}".encode("unicode_escape") + b"\n"
+        return self._encoder.encode(line) + b"\n"
 
     def _write(self, block: bytearray) -> None:
         # A log that can't be written must not stop the registry.
         with suppress(OSError):
             os.write(self._output, block)
+
+
+def _stamp(moment: float, seconds: _Seconds) -> str:
+    second = int(moment)
+    return f"{seconds.text(second)}.{int((moment - second) * 1000):03d}Z"

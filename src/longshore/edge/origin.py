@@ -44,6 +44,13 @@ class TrustedProxies:
         self._networks = tuple(networks)
         self._external = None if external_url is None else external_url.partition("://")[::2]
 
+    def source(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+        """The client's address only: without proxies of ours it is the connection's, and nothing has to be read."""
+        if self._networks:
+            return self.of(scope, headers).source
+        client = scope.get("client")
+        return client[0] if client else ""
+
     def of(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> Origin:
         """The origin of an ASGI request; header names are in lower case."""
         client = scope.get("client")

@@ -17,7 +17,7 @@ _PAGE = """<!doctype html>
 <style>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.6 system-ui, sans-serif; max-width: 44rem; margin: 4rem auto; padding: 0 1.25rem; }}
-pre {{ padding: 1rem; overflow-x: auto; border: 1px solid color-mix(in srgb, currentColor 25%, transparent); border-radius: 6px; }}
+pre {{ padding: 1rem; overflow-x: auto; border: 1px solid #8888; border-radius: 6px; }}
 </style>
 </head>
 <body>
@@ -27,10 +27,11 @@ pre {{ padding: 1rem; overflow-x: auto; border: 1px solid color-mix(in srgb, cur
 docker tag alpine {host}/library/alpine
 docker push {host}/library/alpine
 docker pull {host}/library/alpine</pre>
-<p>Podman, Skopeo, containerd, ORAS, Helm, crane and every other OCI client work the same way. The project <code>library</code> is
-public: pulling from it needs no login. Who has no account asks the administrator of this registry; the administrator's name is
-<code>admin</code>, and its password was printed at the first start.</p>
-<p>For scripts: <code>/api/v2.0</code> (Harbor's API), <code>/v2/</code> (OCI Distribution), <code>/readyz</code>, <code>/metrics</code>.</p>
+<p>Podman, Skopeo, containerd, ORAS, Helm, crane and every other OCI client work the same way. The project
+<code>library</code> is public: pulling from it needs no login. Who has no account asks the administrator of this
+registry; the administrator's name is <code>admin</code>, and its password was printed at the first start.</p>
+<p>For scripts: <code>/api/v2.0</code> (Harbor's API), <code>/v2/</code> (OCI Distribution), <code>/readyz</code>,
+<code>/metrics</code>.</p>
 </body>
 </html>
 """

@@ -93,7 +93,7 @@ class Request:
     @property
     def source(self) -> str:
         """The client's address, through trusted proxies."""
-        return self.origin.source
+        return self._proxies.source(self.scope, self._headers)
 
     @property
     def authorization(self) -> bytes | None:
