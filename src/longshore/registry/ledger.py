@@ -24,11 +24,10 @@ _COUNT = Statement(
 _LOCK = Statement(
     "SELECT 1 FROM project_blobs WHERE project_id = :project_id AND blob_id = ANY(:blob_ids) ORDER BY blob_id FOR UPDATE"
 )
-# Held: a lease that is neither over nor hidden, or a manifest that is alive in a repository that is alive.
-_UNCOUNT = Statement(
-    """
-    UPDATE project_blobs SET counted = false
-    WHERE project_id = :project_id AND blob_id = ANY(:blob_ids) AND counted AND NOT EXISTS (
+# Held: a lease that is neither over nor hidden, or a manifest that is alive in a repository that is alive. A manifest
+# holds the blobs of its edges and the memberships that its wants name.
+HELD = """
+    EXISTS (
         SELECT 1 FROM repository_blobs rb
         WHERE rb.project_id = project_blobs.project_id AND rb.blob_id = project_blobs.blob_id AND (
             (rb.hidden_at IS NULL AND rb.lease_until > {now})
@@ -37,9 +36,17 @@ _UNCOUNT = Statement(
                 JOIN manifests m ON m.id = mb.manifest_id
                 JOIN repositories r ON r.id = m.repository_id
                 WHERE mb.repository_id = rb.repository_id AND mb.blob_id = rb.blob_id
-                AND m.deleted_at IS NULL AND r.deleted_at IS NULL)))
-    RETURNING size
-    """
+                AND m.deleted_at IS NULL AND r.deleted_at IS NULL)
+            OR EXISTS (
+                SELECT 1 FROM blobs b
+                JOIN manifest_wants w ON w.repository_id = rb.repository_id AND w.digest = b.digest
+                JOIN manifests m ON m.id = w.manifest_id
+                JOIN repositories r ON r.id = m.repository_id
+                WHERE b.id = rb.blob_id AND m.deleted_at IS NULL AND r.deleted_at IS NULL)))
+"""
+_UNCOUNT = Statement(
+    "UPDATE project_blobs SET counted = false"
+    f" WHERE project_id = :project_id AND blob_id = ANY(:blob_ids) AND counted AND NOT {HELD} RETURNING size"
 )
 _CHANGE = Statement(
     """
