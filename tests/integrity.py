@@ -40,7 +40,7 @@ async def assert_integrity(database: Database, store: BlobStore) -> None:
     async def owned(connection: Connection) -> set[str]:
         return {row[0] for row in await connection.all(_OWNED)}
 
-    async with aclosing(store.listing()) as listing:  # type: ignore[type-var]  # the port promises an iterator to close
+    async with aclosing(store.listing()) as listing:
         stored = {str(entry.key) async for entry in listing}
     broken.extend(f"bytes: nothing owns {key}" for key in sorted(stored - await database.read(owned)))
     if broken:
@@ -54,7 +54,7 @@ async def assert_nothing_left(database: Database, store: BlobStore) -> None:
         return {row[0]: int(row[1]) for row in await connection.all(_LEFT) if row[1]}
 
     left: dict[str, int | list[str]] = dict(await database.read(look))
-    async with aclosing(store.listing()) as listing:  # type: ignore[type-var]  # the port promises an iterator to close
+    async with aclosing(store.listing()) as listing:
         files = [str(entry.key) async for entry in listing]
     if files:
         left["files"] = files

@@ -48,6 +48,46 @@ _UNCOUNT = Statement(
     "UPDATE project_blobs SET counted = false"
     f" WHERE project_id = :project_id AND blob_id = ANY(:blob_ids) AND counted AND NOT {HELD} RETURNING size"
 )
+# The same over whole repositories, for deleting and restoring them: the rows are locked by a statement of their own here too.
+_OF_REPOSITORIES = (
+    "project_id = :project_id AND blob_id IN"
+    " (SELECT rb.blob_id FROM repository_blobs rb WHERE rb.repository_id = ANY(:repository_ids))"
+)
+_LOCK_REPOSITORIES = Statement(
+    f"SELECT count(*) FROM (SELECT 1 FROM project_blobs WHERE {_OF_REPOSITORIES} ORDER BY blob_id FOR UPDATE) AS locked"
+)
+_SHARE_REPOSITORIES = Statement(
+    f"SELECT count(*) FROM (SELECT 1 FROM project_blobs WHERE {_OF_REPOSITORIES} ORDER BY blob_id FOR KEY SHARE) AS locked"
+)
+_UNCOUNT_REPOSITORIES = Statement(
+    f"UPDATE project_blobs SET counted = false WHERE {_OF_REPOSITORIES} AND counted AND NOT {HELD} RETURNING size"
+)
+_COUNT_REPOSITORIES = Statement(
+    f"UPDATE project_blobs SET counted = true WHERE {_OF_REPOSITORIES} AND NOT counted AND {HELD} RETURNING size"
+)
+_LIVE_MANIFESTS = Statement(
+    "SELECT coalesce(sum(size), 0) FROM manifests WHERE repository_id = ANY(:repository_ids) AND deleted_at IS NULL"
+)
+_LISTED = Statement("SELECT count(*) FROM repositories WHERE id = ANY(:repository_ids) AND listed_at IS NOT NULL")
+_CHANGE_REPOSITORIES = Statement(
+    "UPDATE project_usage SET repository_count = repository_count + :change WHERE project_id = :project_id"
+)
+# The same over the projects that have one blob, for the collector.
+_LOCK_PROJECTS = Statement(
+    "SELECT 1 FROM project_blobs WHERE blob_id = :blob_id AND project_id = ANY(:project_ids) ORDER BY project_id FOR UPDATE"
+)
+_UNCOUNT_PROJECTS = Statement(
+    "UPDATE project_blobs SET counted = false"
+    f" WHERE blob_id = :blob_id AND project_id = ANY(:project_ids) AND counted AND NOT {HELD} RETURNING project_id, size"
+)
+_COUNT_PROJECTS = Statement(
+    "UPDATE project_blobs SET counted = true"
+    f" WHERE blob_id = :blob_id AND project_id = ANY(:project_ids) AND NOT counted AND {HELD} RETURNING project_id, size"
+)
+_SETTLE = Statement(
+    "UPDATE project_usage SET used_bytes = used_bytes + :used, stored_bytes = stored_bytes + :stored"
+    " WHERE project_id = :project_id"
+)
 _CHANGE = Statement(
     """
     UPDATE project_usage SET used_bytes = used_bytes + :used, stored_bytes = stored_bytes + :stored
@@ -105,3 +145,57 @@ async def change(transaction: Transaction, project_id: int, *, used: int, stored
         if usage is None:
             return
         raise QuotaExceeded(added=used, used=usage[0], limit=usage[1])
+
+
+async def uncount_repositories(transaction: Transaction, project_id: int, repository_ids: Sequence[int]) -> None:
+    """Stops counting what only these repositories, marked as deleted by this transaction, held alive."""
+    parameters = {"project_id": project_id, "repository_ids": repository_ids}
+    await transaction.value(_LOCK_REPOSITORIES, **parameters)
+    rows = await transaction.all(_UNCOUNT_REPOSITORIES, **parameters)
+    used = sum(row[0] for row in rows) + await transaction.value(_LIVE_MANIFESTS, repository_ids=repository_ids)
+    listed = await transaction.value(_LISTED, repository_ids=repository_ids)
+    await change(transaction, project_id, used=-used, stored=0)
+    await change_repository_count(transaction, project_id, -listed)
+
+
+async def count_repositories(transaction: Transaction, project_id: int, repository_ids: Sequence[int]) -> None:
+    """Counts again what these repositories, restored by this transaction, hold.
+
+    Raises:
+        QuotaExceeded: the project would hold more than it may; the caller's transaction must roll back.
+    """
+    parameters = {"project_id": project_id, "repository_ids": repository_ids}
+    await transaction.value(_SHARE_REPOSITORIES, **parameters)
+    rows = await transaction.all(_COUNT_REPOSITORIES, **parameters)
+    used = sum(row[0] for row in rows) + await transaction.value(_LIVE_MANIFESTS, repository_ids=repository_ids)
+    listed = await transaction.value(_LISTED, repository_ids=repository_ids)
+    await change(transaction, project_id, used=used, stored=0)
+    await change_repository_count(transaction, project_id, listed)
+
+
+async def change_repository_count(transaction: Transaction, project_id: int, difference: int) -> None:
+    """Changes how many live repositories the project lists."""
+    if difference:
+        await transaction.execute(_CHANGE_REPOSITORIES, project_id=project_id, change=difference)
+
+
+async def recount_blob(transaction: Transaction, blob_id: int, project_ids: Sequence[int]) -> dict[int, int]:
+    """Counts one blob in these projects by what holds it now; by how much each project's used bytes change.
+
+    For the collector, who settles them at the end of its transaction, and without regard to quotas: what a live manifest
+    holds counts, whether it fits or not.
+    """
+    parameters = {"blob_id": blob_id, "project_ids": project_ids}
+    await transaction.all(_LOCK_PROJECTS, **parameters)
+    changes = dict.fromkeys(project_ids, 0)
+    for row in await transaction.all(_COUNT_PROJECTS, **parameters):
+        changes[row[0]] += row[1]
+    for row in await transaction.all(_UNCOUNT_PROJECTS, **parameters):
+        changes[row[0]] -= row[1]
+    return changes
+
+
+async def settle(transaction: Transaction, project_id: int, *, used: int, stored: int) -> None:
+    """Changes the project's one row of the ledger to the truth, whatever the quota says."""
+    if used or stored:
+        await transaction.execute(_SETTLE, project_id=project_id, used=used, stored=stored)

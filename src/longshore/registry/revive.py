@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from longshore.database.connection import Transaction
 from longshore.database.statement import Statement
+from longshore.registry.holdings import held_blobs
 from longshore.registry.models import Repository
 from longshore.registry.periods import Periods
 
@@ -29,7 +30,6 @@ _REVIVE = Statement(
     WHERE id = ANY(:ids)
     """
 )
-_BLOBS = Statement("SELECT DISTINCT blob_id FROM manifest_blobs WHERE manifest_id = ANY(:ids) ORDER BY blob_id")
 _UNHIDE = Statement(
     "UPDATE repository_blobs SET hidden_at = NULL WHERE repository_id = :repository_id AND blob_id = ANY(:blob_ids)"
     " AND hidden_at IS NOT NULL"
@@ -57,7 +57,7 @@ async def revive(
     if not ids:
         return Revived(digests=(), manifest_bytes=0, blob_ids=())
     await transaction.execute(_REVIVE, ids=ids, project_id=repository.project_id, grace=periods.grace)
-    blob_ids = [row[0] for row in await transaction.all(_BLOBS, ids=ids)]
+    blob_ids = await held_blobs(transaction, ids)
     await transaction.execute(_UNHIDE, repository_id=repository.id, blob_ids=blob_ids)
     return Revived(
         digests=tuple(row[2] for row in rows), manifest_bytes=sum(row[1] for row in rows), blob_ids=tuple(blob_ids)

@@ -134,7 +134,6 @@ manifests = Table(
     Column("media_type", Text, nullable=False),
     Column("artifact_type", Text),
     Column("subject_digest", Name),
-    Column("payload", Payload, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("annotations", Text, nullable=False, server_default="{}"),
     Column("pushed_at", Microseconds, nullable=False),
@@ -143,6 +142,8 @@ manifests = Table(
     Column("purge_after", Microseconds),
     Column("deletion_id", Text),
     Column("hold", Boolean, nullable=False, server_default=false()),
+    # The last column: SQLite reads past it page by page to reach what stands behind.
+    Column("payload", Payload, nullable=False),
     UniqueConstraint("repository_id", "digest"),
     CheckConstraint("(deleted_at IS NULL) = (purge_after IS NULL)", name="deleted"),
     partial_index(
@@ -154,6 +155,7 @@ manifests = Table(
     ),
     partial_index("ix_manifests_review_after", "review_after", where="review_after IS NOT NULL"),
     partial_index("ix_manifests_purge_after", "purge_after", where="purge_after IS NOT NULL"),
+    partial_index("ix_manifests_hold", "repository_id", where="hold"),
     partial_index("ix_manifests_deletion_id", "deletion_id", where="deletion_id IS NOT NULL"),
     sqlite_autoincrement=True,
 )

@@ -370,7 +370,6 @@ def upgrade() -> None:
         sa.Column("media_type", sa.Text(), nullable=False),
         sa.Column("artifact_type", sa.Text(), nullable=True),
         sa.Column("subject_digest", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
-        sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("annotations", sa.Text(), server_default="{}", nullable=False),
         sa.Column("pushed_at", sa.BigInteger(), nullable=False),
@@ -379,6 +378,7 @@ def upgrade() -> None:
         sa.Column("purge_after", sa.BigInteger(), nullable=True),
         sa.Column("deletion_id", sa.Text(), nullable=True),
         sa.Column("hold", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint("(deleted_at IS NULL) = (purge_after IS NULL)", name=op.f("ck_manifests_deleted")),
         sa.ForeignKeyConstraint(["repository_id"], ["repositories.id"], name=op.f("fk_manifests_repository_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_manifests")),
@@ -392,6 +392,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("deletion_id IS NOT NULL"),
         postgresql_where=sa.text("deletion_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_manifests_hold",
+        "manifests",
+        ["repository_id"],
+        unique=False,
+        sqlite_where=sa.text("hold"),
+        postgresql_where=sa.text("hold"),
     )
     op.create_index(
         "ix_manifests_purge_after",
