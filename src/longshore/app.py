@@ -228,6 +228,7 @@ class Application:
                     self._readiness.reason = ""
                     self._readiness.instance = instance
                     self._tasks.append(asyncio.create_task(instance.pulls.run(self._stop)))
+                    _log.info("ready", host=self._settings.host, port=self._settings.port)
                     return
                 self._say(missing)
             except SettingsError as error:

@@ -41,6 +41,7 @@ from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import SECOND, Periods, microseconds
 from longshore.registry.pulls import PullCounter
+from longshore.registry.reclaim import Reclaim
 from longshore.registry.referrers import Listings
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
@@ -127,13 +128,15 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         )
     )
 
+    reclaim = Reclaim(database, store, periods)
+
     async def health() -> dict[str, str]:
         return {"database": await _database_health(database), "storage": await _store_health(store)}
 
     async def metrics() -> bytes:
         from longshore.registry.metrics import registry_metrics  # noqa: PLC0415 - paid for by who is scraped
 
-        return await registry_metrics(database)
+        return await registry_metrics(reclaim)
 
     async def close_passwords() -> None:
         passwords.close()

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from longshore.access.models import Permission
-from longshore.cli.workbench import ConfigOption, Output, OutputOption, fail, with_database
+from longshore.cli.workbench import ConfigOption, Output, OutputOption, Result, fail, with_database
 from longshore.config import Settings
 from longshore.database.connection import Database
 from longshore.identity.hashing import Passwords
@@ -20,6 +22,7 @@ from longshore.identity.models import NewUser, User
 from longshore.identity.queries import UserQueries
 from longshore.identity.rules import generate_password
 from longshore.identity.service import UserService
+from longshore.instance import periods_of
 from longshore.oci.names import ProjectName
 from longshore.projects.models import Project, Role
 from longshore.projects.queries import ProjectQueries
@@ -28,6 +31,7 @@ from longshore.registry.reclaim import Reclaim
 from longshore.robots.models import NewRobot, RobotGrant
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.storage.factory import open_store
 from longshore.system.secret import load_secret_key
 
 app = typer.Typer(help="Projects, people, robots and background work, at the server itself.", no_args_is_help=True)
@@ -190,39 +194,53 @@ def create_robot(
 @reclaim_app.command("status")
 def reclaim_status(output: OutputOption = Output.TEXT, config: ConfigOption = None) -> None:
     """Show each step: what waits, what was handled, and whether it is paused."""
-
-    async def work(_settings: Settings, database: Database) -> list[dict[str, Any]]:
-        return [dict(row) for row in await Reclaim.status(database)]
-
-    rows = with_database(config, work)
+    states = _with_reclaim(config, lambda reclaim: reclaim.states())
     if output is Output.JSON:
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps([dataclasses.asdict(state) for state in states]))
         return
-    for row in rows:
+    for state in states:
+        paused = "paused" if state.paused else ""
         typer.echo(
-            f"{row['name']:12} waiting {row['waiting']:>8}  handled {row['handled']:>10}  {'paused' if row['paused'] else ''}"
+            f"{state.name:20} waiting {state.depth:>6}  handled {state.handled:>9}  bytes {state.bytes:>14}  {paused}"
         )
 
 
+StepArgument = Annotated[str | None, typer.Argument(help="The step, as `status` names it; all of them when left out.")]
+
+
 @reclaim_app.command("pause")
-def reclaim_pause(config: ConfigOption = None) -> None:
+def reclaim_pause(step: StepArgument = None, config: ConfigOption = None) -> None:
     """Stop giving space back, within seconds, until it is resumed. Pushing, pulling and deleting go on."""
-    _switch(config, paused=True)
-    typer.echo("Reclaim is paused.")
+
+    async def work(reclaim: Reclaim) -> None:
+        for name in reclaim.steps if step is None else (step,):
+            await reclaim.pause(name)
+
+    _with_reclaim(config, work)
+    typer.echo(f"Paused {step or 'all of reclaim'}.")
 
 
 @reclaim_app.command("resume")
-def reclaim_resume(config: ConfigOption = None) -> None:
+def reclaim_resume(step: StepArgument = None, config: ConfigOption = None) -> None:
     """Go on giving space back."""
-    _switch(config, paused=False)
-    typer.echo("Reclaim goes on.")
+
+    async def work(reclaim: Reclaim) -> None:
+        for name in reclaim.steps if step is None else (step,):
+            await reclaim.resume(name)
+
+    _with_reclaim(config, work)
+    typer.echo(f"Resumed {step or 'all of reclaim'}.")
 
 
-def _switch(config: Path | None, *, paused: bool) -> None:
-    async def work(_settings: Settings, database: Database) -> None:
-        await Reclaim.pause(database, paused=paused)
+def _with_reclaim(config: Path | None, work: Callable[[Reclaim], Awaitable[Result]]) -> Result:
+    async def run(settings: Settings, database: Database) -> Result:
+        store = await open_store(settings.storage)
+        try:
+            return await work(Reclaim(database, store, periods_of(settings)))
+        finally:
+            await store.close()
 
-    with_database(config, work)
+    return with_database(config, run)
 
 
 def _password(*, given: bool) -> tuple[str, bool]:

@@ -51,7 +51,9 @@ _UNLISTED_DEPTH = Statement(
     "SELECT count(*) FROM (SELECT 1 FROM repositories WHERE listed_at IS NULL AND deleted_at IS NULL AND created_at < {now} - :age"
     f" AND {_EMPTY} LIMIT :limit) AS due"
 )
-_DROP_REPOSITORY = Statement(f"DELETE FROM repositories WHERE id = :repository_id AND listed_at IS NULL AND deleted_at IS NULL AND {_EMPTY}")
+_DROP_REPOSITORY = Statement(
+    f"DELETE FROM repositories WHERE id = :repository_id AND listed_at IS NULL AND deleted_at IS NULL AND {_EMPTY}"
+)
 
 _PURGED = """
     purge_after IS NOT NULL AND purge_after < {now} AND deleted_at IS NOT NULL

@@ -108,9 +108,7 @@ class RepositoryDeletion:
             raise _taken("the repository") from violation
 
 
-async def refuse_held(
-    connection: Connection, doomed: Sequence[Repository], immutable: ImmutableTags
-) -> None:
+async def refuse_held(connection: Connection, doomed: Sequence[Repository], immutable: ImmutableTags) -> None:
     """Refuses to delete repositories that something must keep.
 
     Raises:

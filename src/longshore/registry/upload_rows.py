@@ -14,7 +14,7 @@ from longshore.database.connection import Connection, Transaction
 from longshore.database.statement import Statement
 from longshore.oci.digest import Digest
 from longshore.oci.errors import BlobUploadUnknown
-from longshore.registry import ledger, repositories
+from longshore.registry import repositories
 from longshore.registry.blobs import link
 from longshore.registry.errors import QuotaExceeded
 from longshore.registry.models import Repository, Upload
