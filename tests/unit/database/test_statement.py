@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statements are written once and compiled for both dialects."""
+
+from __future__ import annotations
+
+import pytest
+
+from longshore.database.statement import Statement
+
+
+def test_parameters_are_numbered_in_the_order_of_their_first_use() -> None:
+    """A name that is used twice is one parameter."""
+    statement = Statement("SELECT :b, :a, :b")
+    assert statement.sqlite == "SELECT ?1, ?2, ?1"
+    assert statement.postgresql == "SELECT $1, $2, $1"
+    assert statement.postgresql_arguments({"a": 1, "b": 2}) == (2, 1)
+    assert statement.sqlite_arguments({"a": 1, "b": 2}) == (2, 1)
+
+
+def test_casts_are_no_parameters() -> None:
+    """`::bigint` has a colon too."""
+    assert Statement("SELECT x::bigint").postgresql == "SELECT x::bigint"
+
+
+@pytest.mark.parametrize(
+    "clause",
+    ["FOR NO KEY UPDATE", "FOR UPDATE", "FOR UPDATE SKIP LOCKED", "FOR KEY SHARE", "FOR KEY SHARE OF b", "FOR SHARE"],
+)
+def test_sqlite_needs_no_locks(clause: str) -> None:
+    """SQLite has one writer, so lock clauses vanish there and stay in PostgreSQL."""
+    statement = Statement(f"SELECT 1 FROM b WHERE id = :id {clause}")
+    assert statement.sqlite.strip() == "SELECT 1 FROM b WHERE id = ?1"
+    assert statement.postgresql.endswith(clause)
+
+
+def test_lists_become_json_in_sqlite() -> None:
+    """`= ANY(:ids)` takes a list in both dialects."""
+    statement = Statement("SELECT 1 WHERE id = ANY(:ids) AND x = :x")
+    assert statement.sqlite == "SELECT 1 WHERE id IN (SELECT value FROM json_each(?1)) AND x = ?2"
+    assert statement.postgresql == "SELECT 1 WHERE id = ANY($1) AND x = $2"
+    assert statement.sqlite_arguments({"ids": [1, 2], "x": "y"}) == ("[1, 2]", "y")
+    assert statement.postgresql_arguments({"ids": [1, 2], "x": "y"}) == ([1, 2], "y")
+
+
+def test_a_missing_parameter_is_an_error() -> None:
+    """A call that forgets a parameter must not run with NULL instead."""
+    with pytest.raises(KeyError):
+        Statement("SELECT :a").sqlite_arguments({})
+
+
+def test_the_clock_and_functions_have_their_dialects() -> None:
+    """The clock is the database's; `greatest` and `least` have other names in SQLite."""
+    statement = Statement("SELECT {now}, greatest(a, least(b, c))")
+    assert "julianday('now')" in statement.sqlite
+    assert "max(a, min(b, c))" in statement.sqlite
+    assert "clock_timestamp()" in statement.postgresql
