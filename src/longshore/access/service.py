@@ -95,6 +95,10 @@ class AccessService:
         """The state of a user or robot at most two seconds ago; None when it is gone, disabled or expired."""
         return self._alive(await self._accounts.get((kind, account_id)))
 
+    async def is_current(self, principal: Principal) -> bool:
+        """Whether the account behind the principal is still what it was when it was recognised."""
+        return await self._living(principal, recent=False) or await self._living(principal, recent=True)
+
     async def permissions(self, principal: Principal, project: ProjectFacts) -> frozenset[Permission]:
         """Everything the principal may do in the project, by its own rights."""
         return await self._granted.get((principal, project)) or policy.NOTHING
@@ -209,7 +213,7 @@ class AccessService:
             Denied: the caller may not do this.
         """
         for recent in (False, True):
-            living = caller.scopes is None and await self._living(caller, recent=recent)
+            living = caller.scopes is None and await self._living(caller.principal, recent=recent)
             if living and permission in await self.permissions_in_system(caller.principal):
                 return
         raise _refused_by_api(caller, f"{permission} in the system")
@@ -218,7 +222,7 @@ class AccessService:
         self, caller: Caller, permission: Permission, repository: RepositoryName, *, recent: bool
     ) -> ProjectFacts | LongshoreError:
         project = await _recall(self._projects, repository.project.value, recent=recent)
-        if not await self._living(caller, recent=recent):
+        if not await self._living(caller.principal, recent=recent):
             return _dead(caller, _scope(permission, repository))
         if caller.scopes is not None and project is not None:
             scope = _reaching(caller.scopes, repository, project, policy.token_action(permission))
@@ -244,18 +248,16 @@ class AccessService:
             facts = await _recall(self._projects_by_id, project, recent=recent)
         else:
             facts = await _recall(self._projects, project.value, recent=recent)
-        if caller.scopes is not None or not await self._living(caller, recent=recent):
+        if caller.scopes is not None or not await self._living(caller.principal, recent=recent):
             return facts, policy.NOTHING
         key = (caller.principal, facts or _nowhere(ProjectName("")))
         return facts, await _recall(self._granted, key, recent=recent) or policy.NOTHING
 
     async def _require_living(self, caller: Caller, *, scope: str) -> None:
-        if not await self._living(caller, recent=False) and not await self._living(caller, recent=True):
+        if not await self.is_current(caller.principal):
             raise _dead(caller, scope)
 
-    async def _living(self, caller: Caller, *, recent: bool) -> bool:
-        """Whether the account behind the caller is still what it was when it was recognised."""
-        principal = caller.principal
+    async def _living(self, principal: Principal, *, recent: bool) -> bool:
         if principal.kind not in self._sources:
             return True
         account = await _recall(self._accounts, (principal.kind, principal.id), recent=recent)

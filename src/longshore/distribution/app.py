@@ -15,8 +15,8 @@ from longshore.access.errors import AuthenticationRequired
 from longshore.access.models import Caller
 from longshore.distribution import blobs, lists, manifests, uploads
 from longshore.distribution.challenge import BASIC, bearer, token_realm
-from longshore.distribution.token import MAXIMUM_BODY
 from longshore.distribution.services import Services
+from longshore.distribution.token import MAXIMUM_BODY
 from longshore.edge.errors import render
 from longshore.edge.request import Request
 from longshore.edge.response import Header, Response, json_response

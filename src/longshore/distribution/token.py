@@ -121,18 +121,14 @@ class TokenEndpoint:
         if grant == "refresh_token":
             refresh = single.get("refresh_token", "")
             principal = self._tokens.verify_refresh(refresh)
-            await self._require_current(principal)
+            if not await self._access.is_current(principal):
+                raise AuthenticationRequired(
+                    "The refresh token is no longer good: the account was changed, disabled or deleted. Log in again.",
+                    reason="invalid_token",
+                )
             # Clients keep the one that they brought; it stays good.
             return await self._answer(principal, scopes, offline=False, refresh=refresh)
         raise Unsupported(f"The grant_type {grant[:40]!a} isn't supported: use password or refresh_token.")
-
-    async def _require_current(self, principal: Principal) -> None:
-        account = await self._access.current(principal.kind, principal.id)
-        if account is None or account.access_version != principal.access_version:
-            raise AuthenticationRequired(
-                "The refresh token is no longer good: the account was changed, disabled or deleted. Log in again.",
-                reason="invalid_token",
-            )
 
     async def _answer(
         self, principal: Principal, asked: Sequence[RequestedScope], *, offline: bool, refresh: str | None = None

@@ -23,8 +23,10 @@ _INSERT = Statement(
     """
     INSERT INTO robots (name, level, project_id, description, secret_hash, permissions, duration_days, expires_at, creator,
                         created_at, updated_at)
-    VALUES (:name, :level, :project_id, :description, :secret_hash, :permissions, CAST(:days AS BIGINT),
-            CASE WHEN CAST(:days AS BIGINT) > 0 THEN {now} + CAST(:days AS BIGINT) * :day END, :creator, {now}, {now})
+    SELECT :name, :level, CAST(:project_id AS BIGINT), :description, :secret_hash, :permissions, CAST(:days AS BIGINT),
+           CASE WHEN CAST(:days AS BIGINT) > 0 THEN clock.now + CAST(:days AS BIGINT) * :day END, :creator,
+           clock.now, clock.now
+    FROM (SELECT {now} AS now) clock
     RETURNING id, created_at, expires_at
     """
 )

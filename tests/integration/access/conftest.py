@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from longshore.access.models import Caller, Principal, PrincipalKind, Role
+from longshore.access.service import AccessService
+from longshore.access.sign_in import SignIn
+from longshore.access.throttle import Throttle
+from longshore.access.tokens import TokenService
+from longshore.database.connection import Database, Dialect, ReadFunction, Result, WriteFunction
+from longshore.database.migrate import migrate_postgresql, migrate_sqlite
+from longshore.database.postgresql import PostgreSQLDatabase
+from longshore.database.sqlite import SQLiteDatabase
+from longshore.distribution.authentication import Authenticator
+from longshore.distribution.token import TokenEndpoint
+from longshore.identity.credentials import UserCredentials
+from longshore.identity.first_start import ensure_admin
+from longshore.identity.hashing import Passwords
+from longshore.identity.models import NewUser
+from longshore.identity.queries import UserQueries
+from longshore.identity.service import UserService
+from longshore.oci.errors import ServiceUnavailable
+from longshore.oci.names import ProjectName
+from longshore.projects.queries import ProjectQueries
+from longshore.projects.service import ProjectService
+from longshore.robots.credentials import RobotCredentials
+from longshore.robots.queries import RobotQueries
+from longshore.robots.secret import RobotSecrets
+from longshore.robots.service import RobotService
+
+KEY = b"k" * 32
+PASSWORD = "Secret-1234"
+
+
+class WatchedDatabase:
+    """A database that counts its reads, and that can be away."""
+
+    def __init__(self, inner: Database) -> None:
+        self.inner = inner
+        self.reads = 0
+        self.away = False
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.inner.dialect
+
+    def read(self, function: ReadFunction[Result]) -> Awaitable[Result]:
+        self.reads += 1
+        if self.away:
+            raise ServiceUnavailable("away")
+        return self.inner.read(function)
+
+    def write(self, function: WriteFunction[Result]) -> Awaitable[Result]:
+        if self.away:
+            raise ServiceUnavailable("away")
+        return self.inner.write(function)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+@dataclass
+class World:
+    """All services of access over one database, with clocks that stand still until they are moved."""
+
+    database: WatchedDatabase
+    now: float = 1_000.0
+    epoch: float = field(default_factory=time.time)
+    passwords: Passwords = field(default_factory=lambda: Passwords(memory_kib=64))
+
+    def __post_init__(self) -> None:
+        self.users = UserService(self.database, self.passwords)
+        self.user_queries = UserQueries(self.database)
+        self.projects = ProjectService(self.database)
+        self.project_queries = ProjectQueries(self.database)
+        self.robot_queries = RobotQueries(self.database)
+        secrets = RobotSecrets(KEY)
+        self.robots = RobotService(self.database, secrets)
+        self.access = AccessService(
+            self.database,
+            {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries},
+            clock=lambda: self.now,
+            wall=lambda: self.epoch,
+        )
+        self.sign_in = SignIn(
+            UserCredentials(self.database, self.passwords, clock=lambda: self.now),
+            RobotCredentials(self.database, secrets, clock=lambda: self.now),
+            Throttle(self.database, clock=lambda: self.now),
+        )
+        self.tokens = TokenService(KEY, wall=lambda: self.epoch)
+        self.endpoint = TokenEndpoint(self.access, self.tokens, self.sign_in)
+        self.authenticator = Authenticator(self.tokens, self.sign_in)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.epoch += seconds
+
+    async def user(self, name: str, *, sysadmin: bool = False) -> int:
+        return await self.users.create(NewUser(username=name, password=PASSWORD, sysadmin=sysadmin))
+
+    async def project(self, name: str, *, public: bool = False) -> int:
+        return await self.projects.create(ProjectName(name), owner_id=None, public=public)
+
+    async def member(self, project_id: int, name: str, role: Role) -> int:
+        user_id = await self.user(name)
+        await self.projects.add_member(project_id, user_id, role)
+        return user_id
+
+    async def principal(self, name: str, password: str = PASSWORD, source: str = "10.0.0.1") -> Principal:
+        return await self.sign_in.authenticate(name, password, source)
+
+    async def basic(self, name: str, password: str = PASSWORD) -> Caller:
+        return Caller(await self.principal(name, password), None, "10.0.0.1")
+
+
+async def _create_database(url: str, name: str) -> str:
+    connection = await asyncpg.connect(url)
+    await connection.execute(f'CREATE DATABASE "{name}"')
+    await connection.close()
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+async def _drop_database(url: str, name: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "longshore.db"
+    migrate_sqlite(path)
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def empty(
+    request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path
+) -> AsyncIterator[WatchedDatabase]:
+    if request.param == "sqlite":
+        path = tmp_path / "longshore.db"
+        shutil.copy(sqlite_template, path)
+        database = WatchedDatabase(SQLiteDatabase(path))
+        yield database
+        await database.close()
+        return
+    url = os.environ.get("LONGSHORE_TEST_POSTGRESQL")
+    if not url:
+        pytest.skip("LONGSHORE_TEST_POSTGRESQL isn't set")
+    name = f"longshore_{uuid.uuid4().hex}"
+    own_url = await _create_database(url, name)
+    await asyncio.to_thread(migrate_postgresql, own_url)
+    database = WatchedDatabase(await PostgreSQLDatabase.open(own_url, pool_size=4))
+    yield database
+    await database.close()
+    await _drop_database(url, name)
+
+
+@pytest.fixture
+async def world(empty: WatchedDatabase) -> AsyncIterator[World]:
+    made = World(empty)
+    await ensure_admin(empty, made.passwords, password=PASSWORD)
+    yield made
+    made.passwords.close()
