@@ -1,17 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import asyncio
-import os
-import shutil
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 
 from longshore.access.models import Caller, Principal, PrincipalKind, Role
@@ -20,9 +13,6 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.database.connection import Database, Dialect, ReadFunction, Result, WriteFunction
-from longshore.database.migrate import migrate_postgresql, migrate_sqlite
-from longshore.database.postgresql import PostgreSQLDatabase
-from longshore.database.sqlite import SQLiteDatabase
 from longshore.distribution.authentication import Authenticator
 from longshore.distribution.token import TokenEndpoint
 from longshore.identity.credentials import UserCredentials
@@ -125,47 +115,9 @@ class World:
         return Caller(await self.principal(name, password), None, "10.0.0.1")
 
 
-async def _create_database(url: str, name: str) -> str:
-    connection = await asyncpg.connect(url)
-    await connection.execute(f'CREATE DATABASE "{name}"')
-    await connection.close()
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
-async def _drop_database(url: str, name: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await connection.close()
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "longshore.db"
-    migrate_sqlite(path)
-    return path
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def empty(
-    request: pytest.FixtureRequest, sqlite_template: Path, tmp_path: Path
-) -> AsyncIterator[WatchedDatabase]:
-    if request.param == "sqlite":
-        path = tmp_path / "longshore.db"
-        shutil.copy(sqlite_template, path)
-        database = WatchedDatabase(SQLiteDatabase(path))
-        yield database
-        await database.close()
-        return
-    url = os.environ.get("LONGSHORE_TEST_POSTGRESQL")
-    if not url:
-        pytest.skip("LONGSHORE_TEST_POSTGRESQL isn't set")
-    name = f"longshore_{uuid.uuid4().hex}"
-    own_url = await _create_database(url, name)
-    await asyncio.to_thread(migrate_postgresql, own_url)
-    database = WatchedDatabase(await PostgreSQLDatabase.open(own_url, pool_size=4))
-    yield database
-    await database.close()
-    await _drop_database(url, name)
+@pytest.fixture
+async def empty(database: Database) -> AsyncIterator[WatchedDatabase]:
+    yield WatchedDatabase(database)
 
 
 @pytest.fixture
