@@ -116,8 +116,8 @@ class World:
 
 
 @pytest.fixture
-async def empty(database: Database) -> AsyncIterator[WatchedDatabase]:
-    yield WatchedDatabase(database)
+async def empty(database: Database) -> WatchedDatabase:
+    return WatchedDatabase(database)
 
 
 @pytest.fixture
