@@ -86,7 +86,7 @@ def server() -> Iterator[str]:
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads run yet, and nothing else ends it after a kill -9
         )
         try:
-            _wait(process, port)
+            _wait(process, where / "pg_isready", port)
             yield f"postgresql://postgres@127.0.0.1:{port}"
         finally:
             process.send_signal(signal.SIGQUIT)
@@ -117,15 +117,13 @@ def _free_port() -> int:
         return port
 
 
-def _wait(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait(process: subprocess.Popen[bytes], ready: Path, port: int) -> None:
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
             raise RuntimeError(f"the PostgreSQL of the tests ended with {process.returncode}")
-        try:
-            socket.create_connection(("127.0.0.1", port), 0.2).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
+        # An open port isn't enough: it refuses logins while it starts up.
+        if subprocess.run([ready, "-q", "-h", "127.0.0.1", "-p", str(port)], check=False).returncode == 0:
             return
+        time.sleep(0.02)
     raise RuntimeError("the PostgreSQL of the tests did not start")
