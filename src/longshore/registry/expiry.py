@@ -48,7 +48,8 @@ _UNLISTED = Statement(
     """
 )
 _UNLISTED_DEPTH = Statement(
-    "SELECT count(*) FROM (SELECT 1 FROM repositories WHERE listed_at IS NULL AND deleted_at IS NULL AND created_at < {now} - :age"
+    "SELECT count(*) FROM (SELECT 1 FROM repositories"
+    " WHERE listed_at IS NULL AND deleted_at IS NULL AND created_at < {now} - :age"
     f" AND {_EMPTY} LIMIT :limit) AS due"
 )
 _DROP_REPOSITORY = Statement(

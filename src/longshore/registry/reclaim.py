@@ -126,6 +126,9 @@ class Reclaim:
             except ServiceUnavailable as error:
                 _log.warning("reclaim_waits", error=error.message)
                 pause = _LONGEST_SECONDS
+            except Exception:  # noqa: BLE001 - the loop outlives whatever goes wrong in one round
+                _log.exception("reclaim_failed")
+                pause = _LONGEST_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
         _log.info("reclaim_stopped")
