@@ -234,21 +234,20 @@ class ContainersClient(Client):
         """Names the registry as one without TLS and keeps images below the home."""
         require_root(self.program)
         (self.home / "run").mkdir(exist_ok=True)
-        (self.home / "registries.conf").write_text(
-            f'[[registry]]\nlocation = "{self.registry.host}"\ninsecure = true\n'
-        )
         (self.home / "storage.conf").write_text(
             f'[storage]\ndriver = "vfs"\ngraphroot = "{self.home}/storage"\nrunroot = "{self.home}/run"\n'
         )
         (self.home / "containers.conf").write_text('[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n')
         configuration = self.home / ".config" / "containers"
         configuration.mkdir(parents=True, exist_ok=True)
+        (configuration / "registries.conf").write_text(
+            f'[[registry]]\nlocation = "{self.registry.host}"\ninsecure = true\n'
+        )
         (configuration / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
 
     def settings(self) -> dict[str, str]:
         """Every file of the family, so that nothing of the machine's is read."""
         return {
-            "CONTAINERS_REGISTRIES_CONF": str(self.home / "registries.conf"),
             "CONTAINERS_STORAGE_CONF": str(self.home / "storage.conf"),
             "CONTAINERS_CONF": str(self.home / "containers.conf"),
             "REGISTRY_AUTH_FILE": str(self.home / "auth.json"),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -16,7 +17,7 @@ from pathlib import Path
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 CACHE_CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 
 MEBIBYTE = 1024 * 1024
@@ -30,6 +31,7 @@ class Descriptor:
     media_type: str
     digest: str
     size: int
+    diff_id: str = ""  # of a layer: the digest of its content before compression
 
     def document(self) -> dict[str, object]:
         """The descriptor as it stands in a manifest."""
@@ -85,17 +87,14 @@ def file_digest(path: Path) -> str:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def random_tar(path: Path, size: int, name: str = "content") -> None:
-    """Writes a tar with one file of random bytes, as an image's layer is one."""
+def random_tar(size: int, name: str = "content") -> Iterator[bytes]:
+    """A tar with one file of random bytes, piece by piece."""
     entry = tarfile.TarInfo(name)
     entry.size = size
     entry.mode = 0o644
-    padding = -size % tarfile.BLOCKSIZE
-    with path.open("wb") as file:
-        file.write(entry.tobuf(tarfile.PAX_FORMAT))
-        for piece in random_pieces(size):
-            file.write(piece)
-        file.write(bytes(padding + 2 * tarfile.BLOCKSIZE))
+    yield entry.tobuf(tarfile.PAX_FORMAT)
+    yield from random_pieces(size)
+    yield bytes(-size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)
 
 
 def add_blob(folder: Path, content: bytes, media_type: str) -> Descriptor:
@@ -113,14 +112,23 @@ def add_document(folder: Path, document: dict[str, object], media_type: str) -> 
 
 
 def add_layer(folder: Path, size: int) -> Descriptor:
-    """Puts an uncompressed layer with one random file of ``size`` bytes into a layout, streaming."""
+    """Puts a layer with one random file of ``size`` bytes into a layout, streaming.
+
+    The layer is gzip, as every client expects, but of stored blocks: random bytes don't get smaller.
+    """
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     unnamed = blobs / "unnamed"
-    random_tar(unnamed, size)
+    content = hashlib.sha256()
+    with gzip.GzipFile(unnamed, "wb", compresslevel=0, mtime=0) as file:
+        for piece in random_tar(size):
+            file.write(piece)
+            content.update(piece)
     digest = file_digest(unnamed)
     final = unnamed.rename(blob_path(folder, digest))
-    return Descriptor(media_type=LAYER, digest=digest, size=final.stat().st_size)
+    return Descriptor(
+        media_type=LAYER, digest=digest, size=final.stat().st_size, diff_id=f"sha256:{content.hexdigest()}"
+    )
 
 
 def add_image(folder: Path, layers: Sequence[Descriptor], architecture: str) -> Descriptor:
@@ -132,7 +140,7 @@ def add_image(folder: Path, layers: Sequence[Descriptor], architecture: str) -> 
             "architecture": architecture,
             "os": "linux",
             "config": {"Cmd": ["/content"]},
-            "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
+            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         },
         CONFIG,
     )

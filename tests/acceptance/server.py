@@ -18,6 +18,10 @@ from pathlib import Path
 
 import httpx
 
+ACCEPTED = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
+)
 START_SECONDS = 60
 STOP_SECONDS = 60
 
@@ -66,7 +70,7 @@ class Registry:
     def manifest(self, repository: str, reference: str) -> httpx.Response:
         """The manifest as stored, whatever its type, read with the administrator's credentials."""
         with self.client(self.admin) as client:
-            answer = client.get(f"/v2/{repository}/manifests/{reference}", headers={"Accept": "*/*"})
+            answer = client.get(f"/v2/{repository}/manifests/{reference}", headers={"Accept": ACCEPTED})
         assert answer.status_code == httpx.codes.OK, f"{repository}:{reference}: {answer.status_code} {answer.text}"
         return answer
 

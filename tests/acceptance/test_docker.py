@@ -14,7 +14,6 @@ from tests.acceptance.engines import Docker
 from tests.acceptance.server import Registry
 
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 def build(docker: Docker, folder: Path, reference: str, *sizes: int) -> str:

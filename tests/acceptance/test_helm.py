@@ -31,6 +31,7 @@ def test_helm_pushes_and_pulls_a_chart(helm: Helm, server: Registry, private: st
     chart = f"oci://{helm.repository(private, 'charts')}/boat"
     for version, package in packages.items():
         back = tmp_path / f"back-{version}"
+        back.mkdir()
         helm.run("pull", "--plain-http", chart, "--version", version, "--destination", str(back))
         assert file_digest(back / package.name) == file_digest(package)
     assert "version: 0.1.0" in helm.run("show", "chart", "--plain-http", chart, "--version", "0.1.0")
@@ -65,5 +66,5 @@ def test_anonymous_helm_reads_only_what_is_public(helm: Helm, server: Registry, 
     public_chart, private_chart = (
         f"oci://{helm.repository(project, 'charts')}/{name}" for project in ("library", private)
     )
-    helm.run("pull", "--plain-http", public_chart, "--destination", str(tmp_path / "back"))
-    helm.refused("pull", "--plain-http", private_chart, "--version", "1.0.0", "--destination", str(tmp_path / "back"))
+    helm.run("pull", "--plain-http", public_chart)
+    helm.refused("pull", "--plain-http", private_chart, "--version", "1.0.0")
