@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.acceptance.clients import Buildah, Cosign, Cosign2, Cosign3, Crane, Helm, Oras, Podman, Regctl, Skopeo
-from tests.acceptance.engines import CriPull, Ctr, Docker, run_containerd, run_dockerd
+from tests.acceptance.engines import Buildctl, CriPull, Ctr, Docker, run_buildkitd, run_containerd, run_dockerd
 from tests.acceptance.server import Registry, serve
 
 
@@ -31,6 +31,13 @@ def containerd() -> Iterator[Path]:
     """The folder of a running containerd."""
     with run_containerd() as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def buildkitd(server: Registry) -> Iterator[Path]:
+    """The socket of a running buildkitd."""
+    with run_buildkitd(server) as socket:
+        yield socket
 
 
 @pytest.fixture
@@ -111,3 +118,9 @@ def ctr(server: Registry, containerd: Path, tmp_path: Path) -> Ctr:
 def cri_pull(server: Registry, containerd: Path, tmp_path: Path) -> CriPull:
     """The client of containerd's Kubernetes interface."""
     return CriPull(server, tmp_path / "cri", containerd)
+
+
+@pytest.fixture
+def buildctl(server: Registry, buildkitd: Path, tmp_path: Path) -> Buildctl:
+    """Give buildctl, not logged in."""
+    return Buildctl(server, tmp_path / "buildctl", buildkitd)

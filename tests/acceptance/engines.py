@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two daemons that clients need: dockerd and containerd, each with folders and a socket of its own."""
+"""The daemons that clients need: dockerd, containerd and buildkitd, each with folders and a socket of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from tests.acceptance.clients import Client, find_tool, require_root
+from tests.acceptance.clients import Client, find_tool, pull_secret, require_root
 from tests.acceptance.server import Login, Registry, log_tail
 
 START_SECONDS = 60
@@ -199,3 +199,62 @@ class CriPull(ContainerdClient):
     def arguments(self) -> list[str]:
         """The socket of the daemon of the tests."""
         return ["--socket", str(self.socket)]
+
+
+@contextmanager
+def run_buildkitd(registry: Registry) -> Iterator[Path]:
+    """Runs buildkitd with its own worker, told that the registry speaks plain HTTP, and gives its socket."""
+    require_root("buildkitd")
+    program = find_tool("buildkitd")
+    control = find_tool("buildctl")
+    find_tool("runc")
+    with engine_folder("buildkit") as folder:
+        configuration = folder / "buildkitd.toml"
+        configuration.write_text(
+            '[worker.oci]\nsnapshotter = "native"\nnetworkMode = "host"\n\n[worker.containerd]\nenabled = false\n\n'
+            f'[registry."{registry.host}"]\nhttp = true\n'
+        )
+        address = f"unix://{folder / 'buildkitd.sock'}"
+
+        def ready() -> bool:
+            asked = subprocess.run(
+                [control, "--addr", address, "debug", "workers"], capture_output=True, timeout=30, check=False
+            )
+            return asked.returncode == 0
+
+        command = [program, "--addr", address, "--root", str(folder / "root"), "--config", str(configuration)]
+        with daemon(command, folder, ready):
+            yield folder / "buildkitd.sock"
+
+
+class Buildctl(Client):
+    """The client of BuildKit, which hands the credentials of docker's configuration to the daemon."""
+
+    program = "buildctl"
+
+    def __init__(self, registry: Registry, home: Path, socket: Path) -> None:
+        """Remembers which daemon to use; the rest is as with every client."""
+        self.socket = socket
+        super().__init__(registry, home)
+
+    def arguments(self) -> list[str]:
+        """The socket of the daemon of the tests."""
+        return ["--addr", f"unix://{self.socket}"]
+
+    def settings(self) -> dict[str, str]:
+        """A configuration of docker of its own."""
+        return {"DOCKER_CONFIG": str(self.home)}
+
+    def login(self, login: Login) -> None:
+        """Keeps the credentials where docker keeps them."""
+        pull_secret(self.registry, login, self.home / "config.json")
+
+    def build(self, context: Path, target: str, *arguments: str) -> str:
+        """Builds the Dockerfile of the context and pushes the result; gives all that BuildKit said."""
+        source = ["--local", f"context={context}", "--local", f"dockerfile={context}"]
+        output = ["--output", f"type=image,name={target},push=true"]
+        done = self.finished(
+            "build", "--frontend", "dockerfile.v0", "--progress", "plain", *source, *output, *arguments
+        )
+        assert done.returncode == 0, f"buildctl build {target}: {done.stdout}\n{done.stderr}"
+        return f"{done.stdout}\n{done.stderr}"
