@@ -92,6 +92,7 @@ def test_crane_copies_every_platform(crane: Crane, server: Registry, private: st
         assert crane.run("digest", "--platform", platform, f"{crane.repository(public)}:v1").strip() == entry["digest"]
 
 
+@pytest.mark.timeout(1200)
 def test_a_layer_of_two_gibibytes(crane: Crane, server: Registry, private: str, large_folder: Path) -> None:
     """A layer beyond the 2 GiB that fit into 31 bits goes up and comes down unchanged."""
     crane.login(server.admin)
