@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+
 from tests.acceptance.server import Login, Registry
 
 TOOLS = Path(os.environ.get("LONGSHORE_TOOLS", "/opt/longshore-tools"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.acceptance.clients import Buildah, Cosign, Cosign2, Cosign3, Crane, Helm, Oras, Podman, Regctl, Skopeo
 from tests.acceptance.engines import Buildctl, CriPull, Ctr, Docker, run_buildkitd, run_containerd, run_dockerd
 from tests.acceptance.server import Registry, serve

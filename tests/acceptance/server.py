@@ -36,11 +36,14 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """Where the registry under test listens, its data, and who may do everything there."""
+    """Where the registry under test listens, who may do everything there, and how it was started.
+
+    ``environment`` is the server's own; a ``longshore`` command that runs in it works on the same data.
+    """
 
     host: str
     admin: Login
-    data: Path
+    environment: dict[str, str]
     log: Path
 
     @property
@@ -84,15 +87,13 @@ def longshore_command(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name("longshore")), *arguments]
 
 
-def server_environment(data: Path, *, port: int, password: str) -> dict[str, str]:
-    """The environment of a server on loopback: nothing of the machine's own settings but where programs are."""
-    return {
-        "PATH": os.environ["PATH"],
-        "LONGSHORE_HOST": "127.0.0.1",
-        "LONGSHORE_PORT": str(port),
-        "LONGSHORE_DATA_DIR": str(data),
-        "LONGSHORE_ADMIN_PASSWORD": password,
-    }
+def longshore(environment: dict[str, str], *arguments: str, timeout: float = 300) -> str:
+    """Runs a ``longshore`` command to its end and gives what it printed; raises AssertionError when it fails."""
+    done = subprocess.run(
+        longshore_command(*arguments), env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert done.returncode == 0, f"longshore {' '.join(arguments)}: {done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def free_port() -> int:
@@ -110,19 +111,28 @@ def log_tail(log: Path, lines: int = 60) -> str:
 
 
 @contextmanager
-def serve(directory: Path) -> Iterator[Registry]:
+def serve(directory: Path, settings: dict[str, str] | None = None) -> Iterator[Registry]:
     """Runs a server on a free port with its data below ``directory`` until the block ends.
 
-    The end of the block stops the server with SIGTERM, demands that it exits cleanly within a minute, that nothing
-    it answered was an internal error, and that ``longshore verify`` finds database and store in agreement.
+    ``settings`` are environment variables beyond address, data and password. The end of the block stops the server with
+    SIGTERM, demands that it exits cleanly within a minute, that nothing it answered was an internal error, and that
+    ``longshore verify`` finds database and store in agreement.
     """
-    data = directory / "data"
-    log = directory / "server.log"
     admin = Login(username="admin", password="Harbor12345")
     port = free_port()
-    environment = server_environment(data, port=port, password=admin.password)
-    registry = Registry(host=f"127.0.0.1:{port}", admin=admin, data=data, log=log)
-    with log.open("wb") as output:
+    data = directory / "data"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LONGSHORE_HOST": "127.0.0.1",
+        "LONGSHORE_PORT": str(port),
+        "LONGSHORE_DATA_DIR": str(data),
+        "LONGSHORE_ADMIN_PASSWORD": admin.password,
+        **(settings or {}),
+    }
+    if "LONGSHORE_DATABASE_URL" in environment:
+        longshore(environment, "migrate")
+    registry = Registry(host=f"127.0.0.1:{port}", admin=admin, environment=environment, log=directory / "server.log")
+    with registry.log.open("wb") as output:
         process = subprocess.Popen(
             longshore_command("serve"), env=environment, cwd=directory, stdout=output, stderr=subprocess.STDOUT
         )
@@ -133,9 +143,9 @@ def serve(directory: Path) -> Iterator[Registry]:
         process.kill()
         process.wait()
         raise
-    stop(process, log)
-    check_log(log)
-    verify(environment, directory)
+    stop(process, registry.log)
+    check_log(registry.log)
+    longshore(environment, "verify", "--deep")
     shutil.rmtree(data)
 
 
@@ -172,17 +182,3 @@ def check_log(log: Path) -> None:
     content = log.read_text(errors="replace")
     assert "Traceback" not in content, f"the server logged an internal error:\n{log_tail(log, 200)}"
     assert "Harbor12345" not in content, f"the server logged a password: {log}"
-
-
-def verify(environment: dict[str, str], directory: Path) -> None:
-    """Compares database and store as an operator would, and fails when anything is missing, unknown or different."""
-    finished = subprocess.run(
-        longshore_command("verify", "--deep"),
-        env=environment,
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert finished.returncode == 0, f"longshore verify --deep: {finished.stdout}\n{finished.stderr}"

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tests.acceptance.clients import Crane
 from tests.acceptance.engines import Buildctl
 from tests.acceptance.images import CACHE_CONFIG, INDEX, MANIFEST, make_image

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 import pytest
+
 from tests.acceptance.clients import Crane, pull_secret
 from tests.acceptance.engines import CriPull, Ctr
 from tests.acceptance.images import Image, make_image, make_index

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.acceptance.clients import Client, Crane, Oras, Regctl
 from tests.acceptance.images import (
     INDEX,

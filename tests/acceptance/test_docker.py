@@ -9,6 +9,7 @@ import secrets
 from pathlib import Path
 
 import pytest
+
 from tests.acceptance.clients import TOOLS, unavailable
 from tests.acceptance.engines import Docker
 from tests.acceptance.server import Registry

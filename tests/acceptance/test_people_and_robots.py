@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from tests.acceptance.clients import Crane, Podman
 from tests.acceptance.engines import Docker
 from tests.acceptance.images import make_image

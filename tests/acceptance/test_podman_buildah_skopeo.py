@@ -9,6 +9,7 @@ import secrets
 from pathlib import Path
 
 import pytest
+
 from tests.acceptance.clients import Buildah, ContainersClient, Podman, Skopeo
 from tests.acceptance.images import INDEX, MANIFEST, file_digest, make_image, make_index
 from tests.acceptance.server import Registry

@@ -16,6 +16,9 @@ names. It is configured by variables alone (``config.go`` of its source); these 
   (``OCI_API_MANIFESTS_TAG_PARAM``); ``OCI_DATA_SPARSE=true`` adds manifests of which parts are missing, so the project is
   one that allows that: ``longshore admin project create NAME --sparse any``.
 
+Both runs are made against the embedded database with one process, and against PostgreSQL with two, where the chunks of
+an upload come to different processes.
+
 The suite exits with 0 when its settings can't be read and when it skips a test because the registry answered that it
 doesn't do something, so the results are counted here: no failure, no error, no skip, nothing disabled but the cancelling of
 an upload in the standard run (once for each digest algorithm), and at least as many passed as the suite has today.
@@ -25,14 +28,14 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+
 from tests.acceptance.clients import OciConformance
-from tests.acceptance.server import Registry, longshore_command, server_environment
+from tests.acceptance.server import Registry, longshore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +74,9 @@ class ConfiguredSuite(OciConformance):
 def test_the_oci_conformance_suite_passes(server: Registry, tmp_path: Path, profile: Profile) -> None:
     """Every test of the suite passes; none fails, and none is skipped because the registry lacks something."""
     project = make_project(server, profile.sparse)
+    database = "postgresql" if "LONGSHORE_DATABASE_URL" in server.environment else "sqlite"
     kept = os.environ.get("LONGSHORE_RESULTS")
-    results = Path(kept) / f"oci-conformance-{profile.name}" if kept else tmp_path / "results"
+    results = Path(kept) / f"oci-conformance-{profile.name}-{database}" if kept else tmp_path / "results"
     suite = ConfiguredSuite(server, tmp_path / "suite")
     suite.variables = {
         "OCI_REGISTRY": server.host,
@@ -100,16 +104,7 @@ def test_the_oci_conformance_suite_passes(server: Registry, tmp_path: Path, prof
 def make_project(server: Registry, sparse: str) -> str:
     """Makes a private project that demands what the profile wants of its manifests, with the command line."""
     name = f"conformance-{secrets.token_hex(4)}"
-    environment = server_environment(server.data, port=0, password=server.admin.password)
-    done = subprocess.run(
-        longshore_command("admin", "project", "create", name, "--sparse", sparse),
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, f"longshore admin project create: {done.stdout}\n{done.stderr}"
+    longshore(server.environment, "admin", "project", "create", name, "--sparse", sparse)
     return name
 
 
