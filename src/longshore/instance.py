@@ -115,6 +115,11 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         tokens=TokenEndpoint(access, tokens, sign_in),
         uploads=Uploads(database, store, blobs, periods),
     )
+    reclaim = Reclaim(database, store, periods)
+
+    async def health() -> dict[str, str]:
+        return {"database": await _database_health(database), "storage": await _store_health(store)}
+
     api = build_api(
         APIServices(
             access=access,
@@ -125,13 +130,9 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
             user_queries=users,
             robots=RobotService(database, secrets),
             robot_queries=robots,
+            health=health,
         )
     )
-
-    reclaim = Reclaim(database, store, periods)
-
-    async def health() -> dict[str, str]:
-        return {"database": await _database_health(database), "storage": await _store_health(store)}
 
     async def metrics() -> bytes:
         from longshore.registry.metrics import registry_metrics  # noqa: PLC0415 - paid for by who is scraped

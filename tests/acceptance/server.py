@@ -132,6 +132,7 @@ def serve(directory: Path, settings: dict[str, str] | None = None) -> Iterator[R
     if "LONGSHORE_DATABASE_URL" in environment:
         longshore(environment, "migrate")
     registry = Registry(host=f"127.0.0.1:{port}", admin=admin, environment=environment, log=directory / "server.log")
+    directory.mkdir(parents=True, exist_ok=True)
     with registry.log.open("wb") as output:
         process = subprocess.Popen(
             longshore_command("serve"), env=environment, cwd=directory, stdout=output, stderr=subprocess.STDOUT

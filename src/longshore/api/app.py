@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Harbor's API as an ASGI application.
+
+What holds for every operation happens here, once and in this order: the credentials, the operation that method and path
+name, the headers and the body. Then Litestar calls the controller, and `longshore.api.errors` renders whatever it raises.
+
+The composition root puts the edge's request into `scope["state"]["request"]` and adds `X-Request-Id` to every answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import quote
+
+from litestar import Controller, Litestar, Request, Response
+
+from longshore.api.authentication import authenticate
+from longshore.api.contract import canonical, harbor
+from longshore.api.errors import NotServed, respond_to
+from longshore.api.health import HealthController
+from longshore.api.member import MemberController
+from longshore.api.ping import PingController
+from longshore.api.project import ProjectController
+from longshore.api.request import APIRequest, Call
+from longshore.api.robot import RobotController
+from longshore.api.services import APIServices
+from longshore.api.systeminfo import SystemInfoController
+from longshore.api.user import UserController
+from longshore.edge.asgi import Application, Message, Receive, Scope, Send
+from longshore.edge.request import ClientGone
+from longshore.edge.request import Request as EdgeRequest
+from longshore.edge.response import Response as EdgeResponse
+from longshore.oci.errors import BadRequest, Unprocessable
+
+CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    HealthController,
+    MemberController,
+    PingController,
+    ProjectController,
+    RobotController,
+    SystemInfoController,
+    UserController,
+)
+BODY_LIMIT: Final = 1024 * 1024
+"""The longest body of a request in bytes."""
+
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
+_TEXT: Final = frozenset({"text/plain", "text/*"})
+
+
+def build_api(services: APIServices) -> Application:
+    """The application that answers everything below /api."""
+    return _API(services)
+
+
+class _API:
+    def __init__(self, services: APIServices) -> None:
+        self._services = services
+        self._contract = harbor()
+        self._litestar = Litestar(
+            CONTROLLERS,
+            request_class=APIRequest,
+            exception_handlers={Exception: _render},
+            openapi_config=None,
+            logging_config=None,
+        )
+        self._served = frozenset(_operations(self._litestar))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request: EdgeRequest = scope["state"]["request"]
+        status = 0
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = list(_tidied(message["headers"]))
+            await send(message)
+
+        try:
+            call = await self._prepare(request)
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001 - rendering sorts them: ours are told, all others are logged
+            await _send(respond_to(error, request), request, observed)
+            return
+        state = {**scope["state"], "call": call}
+        await self._litestar({**scope, "path": call.path, "state": state}, receive, observed)  # type: ignore[arg-type]  # Litestar has its own names for ASGI's types
+        if request.method not in _READING and status < 400:
+            # What was just changed here shows in the next answer, instead of within two seconds.
+            self._services.access.forget()
+
+    async def _prepare(self, request: EdgeRequest) -> Call:
+        """What holds for every operation.
+
+        Raises:
+            LongshoreError: the request doesn't get any further.
+            ClientGone: the client closed the connection or stalled.
+        """
+        path = _raw_path(request.scope)
+        _check_text(path, request.scope["query_string"])
+        caller = await authenticate(self._services.authenticator, request)
+        request.actor = caller.principal.actor
+        operation = self._contract.operation(request.method, path)
+        if operation not in self._served:
+            raise NotServed(f"{operation} isn't served by this release. docs/harbor-compatibility.md tells what is.")
+        _check_accept(request.header(b"accept"), text=operation == "getPing")
+        body = b""
+        if request.method not in _READING:
+            body = await request.whole_body(BODY_LIMIT, "body")
+            _check_content_type(body, request.header(b"content-type"))
+        return Call(request, path, caller, self._services, body)
+
+
+def _operations(application: Litestar) -> Iterable[str]:
+    for route in application.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if isinstance(handler.operation_id, str):
+                yield handler.operation_id
+
+
+def _raw_path(scope: Scope) -> str:
+    raw: bytes | None = scope.get("raw_path")
+    path = raw.decode("latin-1") if raw else quote(scope["path"], safe="/%:@$+")
+    return canonical(path.partition("?")[0])
+
+
+def _check_text(path: str, query: bytes) -> None:
+    if "%00" in path or b"%00" in query:
+        raise BadRequest("The request has the character U+0000, which no name or text here can have.")
+    if b";" in query:
+        raise BadRequest("The query has a semicolon. Separate parameters by &, and encode a semicolon as %3B.")
+
+
+def _check_accept(value: str | None, *, text: bool) -> None:
+    if not value:
+        return
+    ranges = {part.partition(";")[0].strip().lower() for part in value.split(",")}
+    if ranges.isdisjoint(_ANY_OF) and not (text and not ranges.isdisjoint(_TEXT)):
+        raise Unprocessable(
+            f"unsupported media type requested in Accept: {value[:100]!a}. Only application/json is answered."
+        )
+
+
+def _check_content_type(body: bytes, value: str | None) -> None:
+    if body and (value or "").partition(";")[0].strip().lower() != "application/json":
+        raise Unprocessable(f"unsupported media type {(value or '')[:100]!a}, only application/json is allowed")
+
+
+def _tidied(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
+    """Of an answer without a body the type is left out too: clients would parse it."""
+    listed = list(headers)
+    bare = (b"content-length", b"0") in listed
+    return ((name, value) for name, value in listed if not (bare and name == b"content-type"))
+
+
+def _render(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    response = respond_to(error, request.scope["state"]["request"])
+    headers = {name.decode(): value.decode() for name, value in response.headers}
+    media_type = headers.pop("content-type")
+    body = b"" if request.method == "HEAD" else response.body
+    return Response(body, status_code=response.status, headers=headers, media_type=media_type)
+
+
+async def _send(response: EdgeResponse, request: EdgeRequest, send: Send) -> None:
+    body = b"" if request.method == "HEAD" else response.body
+    headers = [*response.headers, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People, as the contract shows and takes them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from longshore.api.serialising import Read, Shown, Time, moment
+from longshore.identity.models import NewUser, User
+from longshore.oci.errors import BadRequest
+
+_Name = Annotated[str, msgspec.Meta(max_length=255)]
+
+
+class UserResp(Shown, frozen=True, kw_only=True):
+    """A user."""
+
+    email: str = ""
+    realname: str = ""
+    comment: str = ""
+    user_id: int = 0
+    username: str = ""
+    sysadmin_flag: bool
+    admin_role_in_auth: bool
+    creation_time: Time
+    update_time: Time
+
+
+class UserCreationReq(Read, frozen=True, kw_only=True):
+    """What it takes to make a user."""
+
+    email: _Name | None = None
+    realname: str | None = None
+    comment: str | None = None
+    password: str | None = None
+    username: _Name | None = None
+
+    def user(self) -> NewUser:
+        """The user to make.
+
+        Raises:
+            BadRequest: the email address or the real name is missing.
+        """
+        if not self.email or not self.realname:
+            raise BadRequest("A user needs an email address and a real name (email, realname).")
+        return NewUser(
+            username=self.username or "",
+            password=self.password or "",
+            email=self.email,
+            realname=self.realname,
+            comment=self.comment or "",
+        )
+
+
+class UserSysAdminFlag(Read, frozen=True, kw_only=True):
+    """Whether a user shall be a system administrator."""
+
+    sysadmin_flag: bool | None = None
+
+
+class PasswordReq(Read, frozen=True, kw_only=True):
+    """A new password; the old one for those who change their own."""
+
+    old_password: str | None = None
+    new_password: str | None = None
+
+
+def shown_user(user: User) -> UserResp:
+    """A user as the contract shows it."""
+    return UserResp(
+        email=user.email or "",
+        realname=user.realname,
+        comment=user.comment,
+        user_id=user.id,
+        username=user.username,
+        sysadmin_flag=user.sysadmin,
+        admin_role_in_auth=False,
+        creation_time=moment(user.created_at),
+        update_time=moment(user.updated_at),
+    )

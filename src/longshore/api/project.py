@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tag `project`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar import Controller, Response, delete, get, head, post, put
+
+from longshore.access.models import (
+    MEMBER_LIST,
+    PROJECT_DELETE,
+    PROJECT_READ,
+    PROJECT_UPDATE,
+    QUOTA_READ,
+    Principal,
+    PrincipalKind,
+    ProjectFacts,
+    Role,
+    Visibility,
+)
+from longshore.api.authentication import authorise_creating_projects
+from longshore.api.documents.project import (
+    Project,
+    ProjectDeletable,
+    ProjectReq,
+    ProjectSummary,
+    ProjectSummaryQuota,
+    shown_project,
+)
+from longshore.api.paging import Listing, Page, exactly, listing
+from longshore.api.query import Term, is_true, parse_flag, parse_q
+from longshore.api.request import APIRequest
+from longshore.api.serialising import answer, created, empty
+from longshore.api.services import APIServices
+from longshore.edge.request import Request
+from longshore.oci.errors import BadRequest, NotFound, Unprocessable
+from longshore.oci.names import ProjectName
+from longshore.projects.models import Member
+from longshore.projects.models import Project as StoredProject
+
+_LOCATION = "/api/v2.0/projects/"
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """Which projects a list has: a part of the name or the whole, public or not, and whose."""
+
+    name: str
+    exact: bool
+    public: bool | None
+    owner: str
+
+
+class ProjectController(Controller):
+    """Projects."""
+
+    path = "/api/v2.0/projects"
+
+    @get(operation_id="listProjects")
+    async def list_projects(self, request: APIRequest) -> Response[list[Project]]:
+        """The projects that the caller may see, by name."""
+        page, wanted = request.page(), _parse_filter(request.incoming)
+        detailed = is_true(request.incoming.parameter("with_detail") or "true")
+        services, principal = request.services, request.caller.principal
+        visible = await services.access.visible_projects(principal)
+        found = await _list(services, visible, wanted, page)
+        shown = [await _shown(services, principal, project, detailed=detailed) for project in found.items]
+        return answer(shown, headers=request.page_headers(page, found))
+
+    @head(operation_id="headProject")
+    async def head_project(self, request: APIRequest) -> None:
+        """Whether a name is taken, also by a project that the caller can't see."""
+        name = request.incoming.parameter("project_name")
+        if not name:
+            raise Unprocessable("project_name in query is required")
+        await request.services.access.authorise_login(request.caller)
+        if await request.services.project_queries.facts(name) is None:
+            raise NotFound(f"The project {name[:255]!a} doesn't exist.")
+
+    @post(operation_id="createProject")
+    async def create_project(self, request: APIRequest) -> Response[Any]:
+        """Makes a project, which its creator administrates."""
+        document = request.document(ProjectReq)
+        services, principal = request.services, request.caller.principal
+        await authorise_creating_projects(services.access, request.caller)
+        if document.registry_id:
+            raise BadRequest("registry_id: projects that cache another registry aren't part of this release.")
+        name = ProjectName.parse(document.project_name or "")
+        # As in Harbor only administrators choose the limit; what others send is ignored.
+        quota = document.quota() if principal.sysadmin else None
+        robot = principal.kind is PrincipalKind.ROBOT
+        project_id = await services.projects.create(
+            name,
+            owner_id=await services.user_queries.first_sysadmin() if robot else principal.id,
+            public=bool(document.public),
+            quota_bytes=quota,
+            settings=document.settings(),
+        )
+        by_name = request.flag(b"x-resource-name-in-location")
+        return created(f"{_LOCATION}{name if by_name else project_id}")
+
+    @get("/{project_name_or_id:str}", operation_id="getProject")
+    async def get_project(self, request: APIRequest, project_name_or_id: str) -> Response[Project]:
+        """A project."""
+        access, project = request.services.access, request.project(project_name_or_id)
+        facts = await access.authorise_project(request.caller, PROJECT_READ, project)
+        found = await _project(request.services, facts)
+        return answer(await _shown(request.services, request.caller.principal, found, detailed=True))
+
+    @put("/{project_name_or_id:str}", operation_id="updateProject")
+    async def update_project(self, request: APIRequest, project_name_or_id: str) -> Response[Any]:
+        """Changes the settings that are given, and leaves the others as they are."""
+        document = request.document(ProjectReq)
+        access, project = request.services.access, request.project(project_name_or_id)
+        facts = await access.authorise_project(request.caller, PROJECT_UPDATE, project)
+        if document.cve_allowlist is not None and document.cve_allowlist.project_id not in {None, 0, facts.id}:
+            raise BadRequest("cve_allowlist.project_id is the number of another project.")
+        if document.metadata is not None and document.metadata.retention_id:
+            raise BadRequest("metadata.retention_id is set by the retention policy of the project, not here.")
+        await request.services.projects.set_settings(facts.id, document.settings())
+        return empty()
+
+    @delete("/{project_name_or_id:str}", operation_id="deleteProject", status_code=200)
+    async def delete_project(self, request: APIRequest, project_name_or_id: str) -> Response[Any]:
+        """Deletes a project that has no repositories."""
+        access, project = request.services.access, request.project(project_name_or_id)
+        facts = await access.authorise_project(request.caller, PROJECT_DELETE, project)
+        await request.services.projects.delete(facts.id)
+        return empty()
+
+    @get("/{project_name_or_id:str}/_deletable", operation_id="getProjectDeletable")
+    async def project_deletable(self, request: APIRequest, project_name_or_id: str) -> Response[ProjectDeletable]:
+        """Whether a project can be deleted."""
+        access, project = request.services.access, request.project(project_name_or_id)
+        facts = await access.authorise_project(request.caller, PROJECT_DELETE, project)
+        found = await _project(request.services, facts)
+        if found.repository_count:
+            return answer(ProjectDeletable(message="the project contains repositories, can not be deleted"))
+        return answer(ProjectDeletable(deletable=True))
+
+    @get("/{project_name_or_id:str}/summary", operation_id="getProjectSummary")
+    async def project_summary(self, request: APIRequest, project_name_or_id: str) -> Response[ProjectSummary]:
+        """A project in numbers: those of its members and its quota for who may see them."""
+        access, project = request.services.access, request.project(project_name_or_id)
+        facts = await access.authorise_project(request.caller, PROJECT_READ, project)
+        found = await _project(request.services, facts)
+        permissions = await access.permissions(request.caller.principal, facts)
+        counts = await _member_counts(request.services, facts.id) if MEMBER_LIST in permissions else {}
+        quota = _quota(found) if QUOTA_READ in permissions else msgspec.UNSET
+        return answer(ProjectSummary(repo_count=found.repository_count, quota=quota, **counts))
+
+
+def _parse_filter(request: Request) -> _Filter:
+    term = parse_q(request, "name").get("name", Term(request.parameter("name") or "", fuzzy=True))
+    return _Filter(term.text, not term.fuzzy, parse_flag(request, "public"), request.parameter("owner") or "")
+
+
+async def _list(services: APIServices, visible: Visibility, wanted: _Filter, page: Page) -> Listing[StoredProject]:
+    queries = services.project_queries
+    if wanted.exact:
+        project = await queries.project(ProjectName(wanted.name))
+        shown = project is not None and visible.shows(project.facts) and _matches(project, wanted)
+        return exactly(page, [project] if project is not None and shown else [])
+
+    async def load(after: str, limit: int) -> tuple[list[StoredProject], int]:
+        return await queries.page(
+            visible, name=wanted.name, public=wanted.public, owner=wanted.owner, after=after, limit=limit
+        )
+
+    return await listing(page, load, key=lambda project: project.name.value)
+
+
+def _matches(project: StoredProject, wanted: _Filter) -> bool:
+    return wanted.public in {None, project.public} and wanted.owner in {"", project.owner_name}
+
+
+async def _project(services: APIServices, facts: ProjectFacts) -> StoredProject:
+    project = await services.project_queries.project(facts.id)
+    if project is None:
+        raise NotFound(f"The project {facts.name} doesn't exist.")
+    return project
+
+
+async def _shown(services: APIServices, principal: Principal, project: StoredProject, *, detailed: bool) -> Project:
+    queries = services.project_queries
+    person = principal.kind is PrincipalKind.USER
+    role = await queries.role(project.id, principal.id) if person else None
+    return shown_project(project, role, await queries.settings(project.id) if detailed else None)
+
+
+def _quota(project: StoredProject) -> ProjectSummaryQuota:
+    limit = -1 if project.quota_bytes is None else project.quota_bytes
+    return ProjectSummaryQuota(hard={"storage": limit}, used={"storage": project.used_bytes})
+
+
+async def _member_counts(services: APIServices, project_id: int) -> dict[str, int]:
+    async def load(after: str, limit: int) -> tuple[list[Member], int]:
+        return await services.project_queries.members(project_id, after=after, limit=limit)
+
+    members = await listing(Page(1, None), load, key=lambda member: member.username)
+    counts = Counter(member.role for member in members.items)
+    return {f"{role.stored}_count": counts[role] for role in Role}

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tag `systeminfo`: what this instance says of itself."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from typing import Final
+
+import msgspec
+from litestar import Controller, Response, get
+
+from longshore.access.models import PrincipalKind
+from longshore.api.request import APIRequest
+from longshore.api.serialising import Shown, Time, answer, moment
+
+HARBOR_RELEASE: Final = "v2.15.2"
+"""The release of Harbor whose API this is; clients look at it to know what they may ask for."""
+
+
+class GeneralInfo(Shown, frozen=True, kw_only=True):
+    """What everybody is told, and after that what only those are who are logged in."""
+
+    auth_mode: str
+    primary_auth_mode: bool
+    self_registration: bool
+    banner_message: str
+    oidc_provider_name: str
+    current_time: Time | msgspec.UnsetType = msgspec.UNSET
+    external_url: str | msgspec.UnsetType = msgspec.UNSET
+    has_ca_root: bool | msgspec.UnsetType = msgspec.UNSET
+    harbor_version: str | msgspec.UnsetType = msgspec.UNSET
+    notification_enable: bool | msgspec.UnsetType = msgspec.UNSET
+    project_creation_restriction: str | msgspec.UnsetType = msgspec.UNSET
+    read_only: bool | msgspec.UnsetType = msgspec.UNSET
+    registry_url: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class SystemInfoController(Controller):
+    """Tells what this instance is; more to those who are logged in."""
+
+    @get("/api/v2.0/systeminfo", operation_id="getSystemInfo")
+    async def info(self, request: APIRequest) -> Response[GeneralInfo]:
+        """What this instance says of itself."""
+        shown = GeneralInfo(
+            auth_mode="db_auth",
+            primary_auth_mode=False,
+            self_registration=False,
+            banner_message="",
+            oidc_provider_name="",
+        )
+        if request.caller.principal.kind is PrincipalKind.ANONYMOUS:
+            return answer(shown)
+        origin = request.incoming.origin
+        return answer(
+            msgspec.structs.replace(
+                shown,
+                current_time=moment(time.time_ns() // 1000),
+                external_url=f"{origin.scheme}://{origin.host}",
+                has_ca_root=False,
+                harbor_version=f"{HARBOR_RELEASE}-longshore.{version('longshore')}",
+                notification_enable=False,
+                project_creation_restriction="everyone",
+                read_only=False,
+                registry_url=origin.host,
+            )
+        )

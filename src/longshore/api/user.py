@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tag `user`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Response, delete, get, post, put
+
+from longshore.access.models import (
+    USER_CREATE,
+    USER_DELETE,
+    USER_LIST,
+    USER_READ,
+    USER_UPDATE,
+    PrincipalKind,
+)
+from longshore.api.authentication import authorise_person, authorise_user
+from longshore.api.documents.user import PasswordReq, UserCreationReq, UserResp, UserSysAdminFlag, shown_user
+from longshore.api.paging import Listing, Page, exactly, listing
+from longshore.api.query import Term, parse_q
+from longshore.api.request import APIRequest, parse_id
+from longshore.api.serialising import answer, created, empty
+from longshore.edge.request import Request
+from longshore.identity.models import ADMIN_ID, User
+from longshore.identity.queries import UserQueries
+from longshore.oci.errors import NotFound
+
+
+class UserController(Controller):
+    """People with accounts."""
+
+    path = "/api/v2.0/users"
+
+    @get(operation_id="listUsers")
+    async def list_users(self, request: APIRequest) -> Response[list[UserResp]]:
+        """The users by name, without the first administrator."""
+        page, username, email = request.page(), _term(request.incoming, "username"), _term(request.incoming, "email")
+        await request.services.access.authorise_system(request.caller, USER_LIST)
+        found = await _list(request.services.user_queries, username, email, page)
+        return answer([shown_user(user) for user in found.items], headers=request.page_headers(page, found))
+
+    @post(operation_id="createUser")
+    async def create_user(self, request: APIRequest) -> Response[Any]:
+        """Makes a user."""
+        document = request.document(UserCreationReq)
+        await request.services.access.authorise_system(request.caller, USER_CREATE)
+        user_id = await request.services.users.create(document.user())
+        return created(f"/api/v2.0/users/{user_id}")
+
+    @get("/current", operation_id="getCurrentUserInfo")
+    async def current_user(self, request: APIRequest) -> Response[UserResp]:
+        """The user who calls."""
+        user_id = await authorise_person(request.services.access, request.caller)
+        return answer(shown_user(await _user(request.services.user_queries, user_id)))
+
+    @get("/{user_id:str}", operation_id="getUser")
+    async def get_user(self, request: APIRequest, user_id: str) -> Response[UserResp]:
+        """A user."""
+        number = parse_id(user_id, "user_id")
+        await authorise_user(request.services.access, request.caller, USER_READ, number)
+        return answer(shown_user(await _user(request.services.user_queries, number)))
+
+    @delete("/{user_id:str}", operation_id="deleteUser", status_code=200)
+    async def delete_user(self, request: APIRequest, user_id: str) -> Response[Any]:
+        """Ends an account."""
+        number, principal = parse_id(user_id, "user_id"), request.caller.principal
+        await request.services.access.authorise_system(request.caller, USER_DELETE)
+        own_id = principal.id if principal.kind is PrincipalKind.USER else None
+        await request.services.users.delete(number, by=own_id)
+        return empty()
+
+    @put("/{user_id:str}/sysadmin", operation_id="setUserSysAdmin")
+    async def set_sysadmin(self, request: APIRequest, user_id: str) -> Response[Any]:
+        """Makes a user a system administrator, or no longer."""
+        number, document = parse_id(user_id, "user_id"), request.document(UserSysAdminFlag)
+        await request.services.access.authorise_system(request.caller, USER_UPDATE)
+        await request.services.users.set_sysadmin(number, sysadmin=bool(document.sysadmin_flag))
+        return empty()
+
+    @put("/{user_id:str}/password", operation_id="updateUserPassword")
+    async def update_password(self, request: APIRequest, user_id: str) -> Response[Any]:
+        """Sets a password; whoever changes the own one gives the old one too."""
+        number, document = parse_id(user_id, "user_id"), request.document(PasswordReq)
+        own = await authorise_user(request.services.access, request.caller, USER_UPDATE, number)
+        new = document.new_password or ""
+        if own:
+            await request.services.users.change_password(number, old=document.old_password or "", new=new)
+        else:
+            await request.services.users.reset_password(number, new)
+        return empty()
+
+
+def _term(request: Request, name: str) -> Term:
+    return parse_q(request, name).get(name, Term(request.parameter(name) or "", fuzzy=True))
+
+
+async def _list(queries: UserQueries, username: Term, email: Term, page: Page) -> Listing[User]:
+    async def load(after: str, limit: int) -> tuple[list[User], int]:
+        return await queries.page(username=username.text, email=email.text, after=after, limit=limit)
+
+    if not username.fuzzy:
+        user = await queries.user_by_name(username.text)
+        return exactly(page, [user] if user is not None and user.id != ADMIN_ID else [])
+    if not email.fuzzy:
+        everything = await listing(Page(1, None), load, key=lambda user: user.username)
+        return exactly(page, [user for user in everything.items if user.email == email.text])
+    return await listing(page, load, key=lambda user: user.username)
+
+
+async def _user(queries: UserQueries, user_id: int) -> User:
+    user = await queries.user(user_id)
+    if user is None:
+        raise NotFound(f"The user {user_id} doesn't exist.")
+    return user
