@@ -97,7 +97,10 @@ class TokenEndpoint:
             principal = ANONYMOUS
         else:
             principal = await self._sign_in.authenticate(*decode_basic(authorization), source)
-        return await self._answer(principal, scopes, offline=single.get("offline_token", "").lower() in {"true", "1"})
+        # `docker login` always asks, and then keeps the refresh token in place of the password. That is better on a
+        # person's machine; a robot's configuration becomes a pull secret, and CRI-O reads only names and secrets there.
+        offline = single.get("offline_token", "").lower() in {"true", "1"} and principal.kind is PrincipalKind.USER
+        return await self._answer(principal, scopes, offline=offline)
 
     async def post(self, body: bytes, content_type: str, source: str) -> TokenAnswer:
         """A token for a password or a refresh token in a form (RFC 6749, sections 4.3 and 6).

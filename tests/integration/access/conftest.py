@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -126,3 +126,8 @@ async def world(empty: WatchedDatabase) -> AsyncIterator[World]:
     await ensure_admin(empty, made.passwords, password=PASSWORD)
     yield made
     made.passwords.close()
+
+
+@pytest.fixture
+def new_world() -> Callable[[Database], World]:
+    return lambda database: World(WatchedDatabase(database))

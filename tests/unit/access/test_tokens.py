@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import base64
+import json
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longshore.access.errors import AuthenticationRequired
+from longshore.access.keys import derive_key
+from longshore.access.models import ANONYMOUS, Principal, PrincipalKind, TokenScope
+from longshore.access.tokens import TokenService
+from longshore.oci.names import RepositoryName
+
+KEY = b"k" * 32
+DORA = Principal(PrincipalKind.USER, 3, "dora", sysadmin=False, access_version=7)
+SCOPE = TokenScope(RepositoryName.parse("team/app"), 5, 9, frozenset({"pull", "push"}))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_round_trip() -> None:
+    """What is issued comes back: who, in which version, and for which project in which version."""
+    tokens = TokenService(KEY)
+    issued = tokens.issue(DORA, (SCOPE,), catalog=True)
+    caller = tokens.verify(issued.text, "10.0.0.1")
+    assert (caller.principal, caller.scopes, caller.source, caller.catalog) == (DORA, (SCOPE,), "10.0.0.1", True)
+    assert not tokens.verify(tokens.issue(ANONYMOUS, ()).text, "").catalog
+
+
+def test_claims() -> None:
+    """The claims are those of the distribution project's token specification."""
+    text = TokenService(KEY).issue(DORA, (SCOPE,)).text
+    claims = json.loads(base64.urlsafe_b64decode(text.split(".")[1] + "=="))
+    assert claims["exp"] - claims["iat"] == 1800
+    assert (claims["iss"], claims["sub"], claims["aud"]) == ("harbor-token-issuer", "dora", "harbor-registry")
+    assert claims["access"][0]["actions"] == ["pull", "push"]
+    assert (claims["access"][0]["type"], claims["access"][0]["name"]) == ("repository", "team/app")
+
+
+def test_signature_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that was seen before is a look-up."""
+    tokens = TokenService(KEY)
+    text = tokens.issue(DORA, (SCOPE,)).text
+    first = tokens.verify(text, "")
+    monkeypatch.setattr(jwt, "decode", lambda *_args, **_options: pytest.fail("looked into again"))
+    assert tokens.verify(text, "") == first
+
+
+def test_end() -> None:
+    """A token ends at its time, also when it is remembered; so does a refresh token."""
+    clock = Clock()
+    tokens = TokenService(KEY, lifetime_seconds=60, refresh_lifetime_seconds=90, wall=clock)
+    text, refresh = tokens.issue(DORA, ()).text, tokens.issue_refresh(DORA)
+    tokens.verify(text, "")
+    assert tokens.verify_refresh(refresh) == DORA
+    clock.now += 60
+    for service in (tokens, TokenService(KEY, wall=clock)):
+        with pytest.raises(AuthenticationRequired) as caught:
+            service.verify(text, "")
+        assert caught.value.reason == "invalid_token"
+    clock.now += 30
+    with pytest.raises(AuthenticationRequired):
+        tokens.verify_refresh(refresh)
+
+
+def test_clocks_that_differ() -> None:
+    """A token of a replica whose clock is half a minute ahead is good; ten minutes aren't."""
+    clock = Clock()
+    text = TokenService(KEY, wall=lambda: clock.now + 30).issue(DORA, ()).text
+    assert TokenService(KEY, wall=clock).verify(text, "").principal == DORA
+    text = TokenService(KEY, wall=lambda: clock.now + 600).issue(DORA, ()).text
+    with pytest.raises(AuthenticationRequired):
+        TokenService(KEY, wall=clock).verify(text, "")
+
+
+def test_foreign_tokens() -> None:
+    """Tokens of another key, audience or algorithm, without signature, and refresh tokens open nothing."""
+    tokens = TokenService(KEY)
+    claims = jwt.decode(tokens.issue(DORA, ()).text, options={"verify_signature": False})
+    key = derive_key(KEY, "registry-token")
+    for bad in (
+        TokenService(b"x" * 32).issue(DORA, ()).text,
+        tokens.issue_refresh(DORA),
+        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, key * 2, algorithm="HS512"),
+        jwt.encode(claims | {"aud": "another"}, key, algorithm="HS256"),
+        jwt.encode(claims | {"iss": "another"}, key, algorithm="HS256"),
+        jwt.encode({name: value for name, value in claims.items() if name != "exp"}, key, algorithm="HS256"),
+        jwt.encode(claims | {"longshore": {}}, key, algorithm="HS256"),
+        jwt.encode(claims | {"access": [{"type": "repository"}]}, key, algorithm="HS256"),
+        "a" * 20_000,
+    ):
+        with pytest.raises(AuthenticationRequired):
+            tokens.verify(bad, "")
+    with pytest.raises(AuthenticationRequired):
+        tokens.verify_refresh(tokens.issue(DORA, ()).text)
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
+def test_nonsense(text: str) -> None:
+    """Whatever is sent as a token is refused with 401 and never fails otherwise."""
+    with pytest.raises(AuthenticationRequired):
+        TokenService(KEY).verify(text, "")
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many tokens are remembered: those that are over go first, then the oldest."""
+    monkeypatch.setattr("longshore.access.tokens._REMEMBERED", 3)
+    clock = Clock()
+    tokens = TokenService(KEY, wall=clock)
+    tokens.verify(TokenService(KEY, lifetime_seconds=1, wall=clock).issue(DORA, ()).text, "")
+    kept = [tokens.issue(DORA, ()).text for _ in range(3)]
+    clock.now += 2
+    for text in kept:
+        tokens.verify(text, "")
+    assert list(tokens._known) == kept
+    tokens.verify(tokens.issue(DORA, ()).text, "")
+    assert len(tokens._known) == 3
+    assert kept[0] not in tokens._known
