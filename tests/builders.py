@@ -85,12 +85,16 @@ class World:
         """Uploads a blob, whether it is there or not."""
         digest = Digest.of(payload)
         upload = await self.uploads.start(project_id, path)
+        await self.finish(project_id, upload.id, payload, path)
+        return digest
+
+    async def finish(self, project_id: int, session_id: str, payload: bytes, path: str = "app") -> None:
+        """Ends an upload with all of its bytes."""
 
         async def body() -> AsyncIterator[bytes]:
             yield payload
 
-        await self.uploads.finish(project_id, path, upload.id, digest, body())
-        return digest
+        await self.uploads.finish(project_id, path, session_id, Digest.of(payload), body())
 
     async def push(
         self,
@@ -102,7 +106,7 @@ class World:
     ) -> Digest:
         """Pushes a manifest as it stands."""
         payload = json.dumps(document, sort_keys=True).encode()
-        digest = Digest.of(payload)
+        digest = self.digest_of(document)
         pushed = ManifestPush(
             manifest=parse_manifest(payload, document["mediaType"]),
             digest=digest,
@@ -129,6 +133,10 @@ class World:
             for layer in layers:
                 await self.upload(project_id, layer, path)
         return await self.push(project_id, document, path, tags=tags)
+
+    def digest_of(self, document: Mapping[str, Any]) -> Digest:
+        """The digest that `push` gives the document."""
+        return Digest.of(json.dumps(document, sort_keys=True).encode())
 
     def document(self, *layers: bytes, subject: Digest | None = None, note: str | None = None) -> dict[str, Any]:
         """An image manifest whose config is its first layer's blob."""

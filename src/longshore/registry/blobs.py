@@ -21,10 +21,8 @@ from longshore.storage.port import ObjectKey
 REFERENCED = (
     "EXISTS (SELECT 1 FROM manifest_blobs mb WHERE mb.repository_id = rb.repository_id AND mb.blob_id = rb.blob_id)"
 )
-_KEPT = (
-    "(rb.lease_until IS NULL OR rb.lease_until > {now} OR " + REFERENCED + " OR EXISTS (SELECT 1 FROM manifest_wants mw"
-    " WHERE mw.repository_id = rb.repository_id AND mw.digest = b.digest))"
-)
+WANTED = "EXISTS (SELECT 1 FROM manifest_wants mw WHERE mw.repository_id = rb.repository_id AND mw.digest = b.digest)"
+_KEPT = f"(rb.lease_until IS NULL OR rb.lease_until > {{now}} OR {REFERENCED} OR {WANTED})"
 _SEEN = "rb.hidden_at IS NULL AND " + _KEPT
 _FIND = Statement(
     "SELECT b.id, b.size, b.key, b.damaged, r.id FROM repositories r"
@@ -33,7 +31,7 @@ _FIND = Statement(
 )
 _PROMISE = Statement(
     "SELECT b.id, b.size, b.key, b.damaged, r.id, "
-    f" (rb.lease_until IS NULL OR rb.lease_until > {{now}} + :half OR {REFERENCED}) AS promised, rb.lease_until"
+    f" (rb.lease_until IS NULL OR rb.lease_until > {{now}} + :half OR {REFERENCED} OR {WANTED}) AS promised, rb.lease_until"
     " FROM repositories r JOIN repository_blobs rb ON rb.repository_id = r.id JOIN blobs b ON b.id = rb.blob_id"
     f" WHERE r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL AND b.digest = :digest AND {_SEEN}"
 )
@@ -65,11 +63,21 @@ _LINK_REPOSITORY = Statement(
     " VALUES (:repository_id, :blob_id, :project_id, {now} + :grace)"
     " ON CONFLICT (repository_id, blob_id) DO UPDATE SET hidden_at = NULL, lease_until = excluded.lease_until"
 )
+# A manifest holds the blobs of its edges and the memberships that its wants name.
 _NEEDED_BY = Statement(
-    "SELECT m.digest FROM repository_blobs rb JOIN blobs b ON b.id = rb.blob_id"
-    " JOIN manifest_blobs mb ON mb.repository_id = rb.repository_id AND mb.blob_id = rb.blob_id"
-    " JOIN manifests m ON m.id = mb.manifest_id"
-    " WHERE rb.repository_id = :repository_id AND b.digest = :digest AND m.deleted_at IS NULL LIMIT 1"
+    """
+    SELECT m.digest FROM blobs b
+    JOIN manifest_blobs mb ON mb.repository_id = :repository_id AND mb.blob_id = b.id
+    JOIN manifests m ON m.id = mb.manifest_id
+    WHERE b.digest = :digest AND m.deleted_at IS NULL
+    UNION ALL
+    SELECT m.digest FROM blobs b
+    JOIN repository_blobs rb ON rb.repository_id = :repository_id AND rb.blob_id = b.id AND rb.hidden_at IS NULL
+    JOIN manifest_wants mw ON mw.repository_id = rb.repository_id AND mw.digest = b.digest
+    JOIN manifests m ON m.id = mw.manifest_id
+    WHERE b.digest = :digest AND m.deleted_at IS NULL
+    LIMIT 1
+    """
 )
 _HIDE = Statement(
     "UPDATE repository_blobs SET hidden_at = {now}, lease_until = {now} WHERE repository_id = :repository_id"

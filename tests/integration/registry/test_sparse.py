@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from longshore.oci.digest import Digest
@@ -77,7 +75,7 @@ async def test_a_child_that_comes_after_its_index_is_linked(world: World) -> Non
     layer = world.layer()
     document = world.document(layer)
     await world.upload(project_id, layer)
-    child = Digest.of(json.dumps(document, sort_keys=True).encode())
+    child = world.digest_of(document)
     index = await world.index(project_id, child, tags=["v1"])
     assert await world.push(project_id, document) == child
     await world.sql("UPDATE manifests SET review_after = 1")
