@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -49,7 +50,7 @@ from longshore.robots.credentials import RobotCredentials
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
-from longshore.storage.factory import open_store
+from longshore.storage.factory import directory_of, open_store
 from longshore.storage.port import FreeSpace, ObjectExists, OpenedStore
 from longshore.system.instance import ensure_instance
 
@@ -241,7 +242,12 @@ async def open_marked_store(settings: Settings, instance_id: str) -> OpenedStore
         SettingsError: the store can't be used, or belongs to another database.
     """
     try:
-        store = await open_store(settings.storage)
+        folder = directory_of(settings.storage)
+        folder.mkdir(parents=True, exist_ok=True)
+        reserve = settings.reserve_bytes(shutil.disk_usage(folder).total)
+        store = await open_store(settings.storage, reserve_bytes=reserve)
+    except OSError as error:
+        raise SettingsError(f"LONGSHORE_STORAGE_URL: the folder can't be used: {error.strerror}") from error
     except LongshoreError as error:
         if error.status >= 503:
             raise

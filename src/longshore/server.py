@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +43,7 @@ def serve(settings: Settings, role: Role) -> int:
         SettingsError: something in the settings or the environment keeps the server from starting; nothing was started.
     """
     multiprocessing.set_start_method("fork", force=True)
+    _check_certificate(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     locks = _lock_roles(settings, role)
     metrics = settings.data_dir / "run" / f"metrics-{role}"
@@ -188,6 +190,26 @@ def _run_worker(settings: Settings, secret_key: bytes) -> None:
     from longshore.worker import run_worker  # noqa: PLC0415 - only this role pays for the import
 
     asyncio.run(run_worker(settings, secret_key))
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Reads certificate and key as the server will.
+
+    Raises:
+        SettingsError: they can't be read, or do not belong together.
+    """
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    for name, path in (("LONGSHORE_TLS_CERT", settings.tls_cert), ("LONGSHORE_TLS_KEY", settings.tls_key)):
+        if not os.access(path, os.R_OK):
+            raise SettingsError(f"{name}: the file {path} can't be read")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (ssl.SSLError, OSError) as error:
+        raise SettingsError(
+            "LONGSHORE_TLS_CERT, LONGSHORE_TLS_KEY: must be a PEM certificate chain and its private key without a password"
+            f" ({error.strerror or error})"
+        ) from error
 
 
 def _lock_roles(settings: Settings, role: Role) -> list[IO[str]]:

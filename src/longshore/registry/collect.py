@@ -148,10 +148,11 @@ async def _settle_projects(
     """Brings the projects' counts to the truth and lets go of what none of them has; the bytes that gave back."""
     used = await ledger.recount_blob(transaction, blob_id, project_ids)
     stored = dict.fromkeys(project_ids, 0)
-    for row in await transaction.all(_DROP_PROJECTS, blob_id=blob_id, project_ids=project_ids):
+    gone = await transaction.all(_DROP_PROJECTS, blob_id=blob_id, project_ids=project_ids)
+    for row in gone:
         stored[row[0]] -= row[1]
     freed = 0
-    if any(stored.values()) and await transaction.execute(_DROP_BLOB, blob_id=blob_id):
+    if gone and await transaction.execute(_DROP_BLOB, blob_id=blob_id):
         await transaction.execute(_TRASH, key=blob["key"], location=blob["location"], delay=periods.delay)
         freed = blob["size"]
     for project_id in project_ids:

@@ -190,3 +190,12 @@ async def test_empty_repositories_and_projects_go(world: World) -> None:
     await _drain(world, reclaim)
     assert await world.value("SELECT count(*) FROM repositories") == 0
     assert await world.value("SELECT repository_count FROM project_usage") == 0
+
+
+async def test_a_blob_without_bytes_is_given_back_too(world: World) -> None:
+    """The empty blob gives back no bytes, and still neither its row nor its object may stay."""
+    project_id = await world.project()
+    digest = await world.upload(project_id, b"")
+    await world.blobs.delete(project_id, "app", digest)
+    await _drain(world, Reclaim(world.database, world.store, world.periods))
+    await assert_nothing_left(world.database, world.store)
