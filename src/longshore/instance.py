@@ -125,7 +125,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         APIServices(
             access=access,
             authenticator=authenticator,
-            projects=ProjectService(database, undelete_window=periods.window),
+            projects=ProjectService(database, periods),
             project_queries=projects,
             users=UserService(database, passwords),
             user_queries=users,

@@ -129,7 +129,7 @@ class ProjectController(Controller):
         """Deletes a project that has no repositories."""
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, PROJECT_DELETE, project)
-        await request.services.projects.delete(facts.id)
+        await request.services.projects.delete(facts.id, actor=request.caller.principal.actor)
         return empty()
 
     @get("/{project_name_or_id:str}/_deletable", operation_id="getProjectDeletable")

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,11 +24,14 @@ from longshore.identity.queries import UserQueries
 from longshore.identity.rules import generate_password
 from longshore.identity.service import UserService
 from longshore.instance import periods_of
-from longshore.oci.names import ProjectName
+from longshore.oci.names import ProjectName, RepositoryName
 from longshore.projects.models import Project, Role
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.registry.project_deletion import ProjectDeletion
 from longshore.registry.reclaim import Reclaim
+from longshore.registry.repository_deletion import RepositoryDeletion
+from longshore.registry.trashed import Trash, TrashEntry
 from longshore.robots.models import NewRobot, RobotGrant
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
@@ -39,12 +43,19 @@ project_app = typer.Typer(help="Projects.", no_args_is_help=True)
 user_app = typer.Typer(help="People.", no_args_is_help=True)
 member_app = typer.Typer(help="Who belongs to a project.", no_args_is_help=True)
 robot_app = typer.Typer(help="Robot accounts.", no_args_is_help=True)
+repository_app = typer.Typer(help="Repositories.", no_args_is_help=True)
+trash_app = typer.Typer(help="What was deleted and can be brought back.", no_args_is_help=True)
 reclaim_app = typer.Typer(help="The background work that gives space back.", no_args_is_help=True)
 app.add_typer(project_app, name="project")
 app.add_typer(user_app, name="user")
 app.add_typer(member_app, name="member")
 app.add_typer(robot_app, name="robot")
+app.add_typer(repository_app, name="repository")
+app.add_typer(trash_app, name="trash")
 app.add_typer(reclaim_app, name="reclaim")
+
+ACTOR = "longshore admin"
+"""Who journals and events name for what these commands do."""
 
 NameArgument = Annotated[str, typer.Argument(help="The name.")]
 PasswordStdin = Annotated[
@@ -88,6 +99,75 @@ def create_project(
 
     project_id = with_database(config, work)
     _say(output, f"Made the project {name}.", {"id": project_id, "name": name})
+
+
+@project_app.command("delete")
+def delete_project(
+    name: NameArgument,
+    *,
+    with_repositories: Annotated[
+        bool, typer.Option("--with-repositories", help="Also when it has repositories, which go with it.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Delete a project, at once for every reader; `trash` brings it back until its time is over."""
+    parsed = ProjectName.parse(name)
+
+    async def work(settings: Settings, database: Database) -> str:
+        project = await _project(database, parsed)
+        deletion = ProjectDeletion(database, periods_of(settings))
+        delete = deletion.delete if with_repositories else deletion.delete_empty
+        deleted = await delete(project.id, actor=ACTOR, reason="by command")
+        return deleted.id
+
+    deletion_id = with_database(config, work)
+    typer.echo(f"Deleted the project {name}. To bring it back: longshore admin trash restore {deletion_id}")
+
+
+@repository_app.command("delete")
+def delete_repository(name: NameArgument, config: ConfigOption = None) -> None:
+    """Delete a repository (project/name) with everything in it; `trash` brings it back until its time is over."""
+    parsed = RepositoryName.parse(name)
+
+    async def work(settings: Settings, database: Database) -> str:
+        project = await _project(database, parsed.project)
+        deletion = RepositoryDeletion(database, periods_of(settings))
+        return (await deletion.delete(project.id, parsed.path, actor=ACTOR, reason="longshore admin")).id
+
+    deletion_id = with_database(config, work)
+    typer.echo(f"Deleted the repository {name}. To bring it back: longshore admin trash restore {deletion_id}")
+
+
+@trash_app.command("list")
+def list_trash(output: OutputOption = Output.TEXT, config: ConfigOption = None) -> None:
+    """Show the newest deletions that can be undone, each with its id."""
+
+    async def work(settings: Settings, database: Database) -> list[TrashEntry]:
+        return await Trash(database, periods_of(settings)).entries()
+
+    for entry in (entries := with_database(config, work)):
+        until = datetime.fromtimestamp(entry.purge_after / 1_000_000, UTC).isoformat(timespec="seconds")
+        if output is Output.JSON:
+            typer.echo(json.dumps({**dataclasses.asdict(entry), "kind": entry.kind.value}))
+        else:
+            what = f"{entry.name}@{entry.digest}" if entry.digest else entry.name
+            more = f" and {entry.members - 1} more" if entry.members > 1 else ""
+            typer.echo(f"{entry.deletion_id}  {entry.kind.value:10} {what}{more}, until {until}")
+    if not entries and output is Output.TEXT:
+        typer.echo("The trash is empty.")
+
+
+@trash_app.command("restore")
+def restore_from_trash(
+    deletion_id: Annotated[str, typer.Argument(help="The id of the deletion, as `trash list` shows it.")],
+    config: ConfigOption = None,
+) -> None:
+    """Undo a deletion: its manifests, tags, repository or project come back."""
+
+    async def work(settings: Settings, database: Database) -> str:
+        return await Trash(database, periods_of(settings)).restore(deletion_id, actor=ACTOR)
+
+    typer.echo(f"Brought back {with_database(config, work)}.")
 
 
 @user_app.command("create")
@@ -183,7 +263,7 @@ def create_robot(
 
     async def work(settings: Settings, database: Database) -> tuple[str, str]:
         service = RobotService(database, RobotSecrets(load_secret_key(settings)))
-        created = await service.create(robot, creator="longshore admin")
+        created = await service.create(robot, creator=ACTOR)
         return created.shown_name, created.secret
 
     shown_name, secret = with_database(config, work)

@@ -4,18 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from longshore.database.connection import Database, Transaction
 from longshore.database.errors import UniqueViolation
 from longshore.database.statement import Statement
-from longshore.oci.errors import BadRequest, Conflict, NotFound, PreconditionFailed
+from longshore.oci.errors import BadRequest, Conflict, NotFound
 from longshore.oci.names import ProjectName
-from longshore.projects.deletion import delete_project_row
 from longshore.projects.models import SPARSE, Role
 from longshore.projects.settings import PUBLIC, parse_boolean, parse_setting
-
-_DAY: Final = 86_400 * 1_000_000
+from longshore.registry.periods import Periods
+from longshore.registry.project_deletion import ProjectDeletion
 
 _INSERT = Statement(
     """
@@ -50,9 +48,6 @@ _CHANGE_ROLE = Statement("UPDATE project_members SET role = :role WHERE id = :id
 _REMOVE = Statement("DELETE FROM project_members WHERE id = :id AND project_id = :project_id")
 _MEMBERSHIPS = Statement("SELECT project_id FROM project_members WHERE user_id = :user_id ORDER BY project_id")
 _REMOVE_USER = Statement("DELETE FROM project_members WHERE user_id = :user_id")
-_HAS_REPOSITORY = Statement(
-    "SELECT count(*) FROM repositories WHERE project_id = :id AND deleted_at IS NULL AND listed_at IS NOT NULL"
-)
 
 
 class ProjectService:
@@ -60,12 +55,12 @@ class ProjectService:
 
     Args:
         database: Where they are.
-        undelete_window: How long a deleted project can be restored, in microseconds.
+        periods: How long a deleted project can be restored.
     """
 
-    def __init__(self, database: Database, *, undelete_window: int = 7 * _DAY) -> None:
+    def __init__(self, database: Database, periods: Periods | None = None) -> None:
         self._database = database
-        self._window = undelete_window
+        self._deletion = ProjectDeletion(database, periods or Periods())
 
     async def create(
         self,
@@ -103,25 +98,14 @@ class ProjectService:
         except UniqueViolation:
             raise Conflict(f"The project named {name} already exists.") from None
 
-    async def delete(self, project_id: int) -> None:
+    async def delete(self, project_id: int, *, actor: str = "longshore") -> None:
         """Deletes a project that has no repositories; its name is free at once.
 
         Raises:
             PreconditionFailed: a repository remains.
             NotFound: there is no such project.
         """
-
-        async def write(transaction: Transaction) -> None:
-            # First the row, which whoever makes a repository waits for, then the question.
-            if await delete_project_row(transaction, project_id, window=self._window) is None:
-                raise _missing(project_id)
-            remaining = await transaction.value(_HAS_REPOSITORY, id=project_id)
-            if remaining:
-                raise PreconditionFailed(
-                    f"The project can't be deleted: it has {remaining} repositories. Delete them first."
-                )
-
-        await self._database.write(write)
+        await self._deletion.delete_empty(project_id, actor=actor, reason="project deleted")
 
     async def set_sparse(self, project_id: int, sparse: str) -> None:
         """Says what manifests of the project may lack: `none`, `children` of an index, or `any` part.

@@ -12,7 +12,7 @@ from longshore.database.errors import UniqueViolation
 from longshore.database.statement import Statement
 from longshore.events import service as events
 from longshore.events.models import EventKind
-from longshore.oci.errors import Conflict, NotFound
+from longshore.oci.errors import Conflict, NotFound, PreconditionFailed
 from longshore.registry import ledger
 from longshore.registry.expiry import expire_sessions_of
 from longshore.registry.immutability import ImmutableTags, NoImmutableTags
@@ -26,7 +26,8 @@ _MARK = Statement(
     " access_version = access_version + 1, updated_at = {now} WHERE id = :project_id AND deleted_at IS NULL"
 )
 _REPOSITORIES = Statement(
-    "SELECT id, name FROM repositories WHERE project_id = :project_id AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE"
+    "SELECT id, name, listed_at IS NOT NULL FROM repositories WHERE project_id = :project_id AND deleted_at IS NULL"
+    " ORDER BY id FOR NO KEY UPDATE"
 )
 _MARK_REPOSITORIES = Statement(
     "UPDATE repositories SET deleted_at = {now}, purge_after = {now} + :window, deletion_id = :deletion_id"
@@ -80,7 +81,18 @@ class ProjectDeletion:
             NotFound: there is no such project.
             Held: one of its repositories has a manifest on hold or an immutable tag.
         """
+        return await self._delete(project_id, actor=actor, reason=reason, only_empty=False)
 
+    async def delete_empty(self, project_id: int, *, actor: str, reason: str) -> DeletedProject:
+        """Deletes the project unless it has a repository that lists show.
+
+        Raises:
+            NotFound: there is no such project.
+            PreconditionFailed: it has repositories.
+        """
+        return await self._delete(project_id, actor=actor, reason=reason, only_empty=True)
+
+    async def _delete(self, project_id: int, *, actor: str, reason: str, only_empty: bool) -> DeletedProject:
         async def run(transaction: Transaction) -> DeletedProject:
             window = (await project_periods(transaction, project_id, self._periods)).window
             deletion_id = uuid.uuid4().hex
@@ -88,6 +100,11 @@ class ProjectDeletion:
             if not await transaction.execute(_MARK, project_id=project_id, **parameters):
                 raise NotFound("There is no such project, or it is deleted already.")
             rows = await transaction.all(_REPOSITORIES, project_id=project_id)
+            listed = sum(bool(row[2]) for row in rows)
+            if only_empty and listed:
+                raise PreconditionFailed(
+                    f"The project can't be deleted: it has {listed} repositories. Delete them first."
+                )
             doomed = [Repository(row[0], project_id, row[1]) for row in rows]
             await refuse_held(transaction, doomed, self._immutable)
             repository_ids = [row[0] for row in rows]
