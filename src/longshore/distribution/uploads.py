@@ -38,7 +38,7 @@ async def start(request: Request, services: Services, caller: Caller, name: Repo
     digest = Digest.parse(whole)
     request.digest = whole
     upload = await services.uploads.start(project.id, name.path, declared=request.content_length or 0)
-    await services.uploads.finish(project.id, name.path, upload.id, digest, request.body())
+    await services.uploads.finish(project.id, name.path, upload.id, digest, request.body(), resumable=False)
     return _created(name, digest)
 
 

@@ -7,12 +7,12 @@ every change is conditional on it, so that a request that was thought dead can d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from longshore.database.connection import Connection, Transaction
 from longshore.database.statement import Statement
-from longshore.oci.digest import Digest
+from longshore.oci.digest import Algorithm, Digest
 from longshore.oci.errors import BlobUploadUnknown
 from longshore.registry import repositories
 from longshore.registry.blobs import link
@@ -53,6 +53,7 @@ _RELEASE = Statement(
     " WHERE id = :id AND owner = :owner"
 )
 _KEEP = Statement("UPDATE upload_sessions SET owner_until = {now} + :lease WHERE id = :id AND owner = :owner")
+_LAPSE = Statement("UPDATE upload_sessions SET owner_until = {now} WHERE id = :id AND owner = :owner")
 _MOVE_TO_TRASH = Statement(
     "INSERT INTO trash (key, backend, purge_after) SELECT key, backend, {now} + :delay FROM upload_keys"
     " WHERE session_id = :id AND role = :role"
@@ -64,10 +65,7 @@ _ALL_TO_TRASH = Statement(
     " WHERE session_id = :id"
 )
 _DELETE_ALL_KEYS = Statement("DELETE FROM upload_keys WHERE session_id = :id")
-_DELETE_OWNED = Statement("DELETE FROM upload_sessions WHERE id = :id AND owner = :owner")
-_DELETE_IDLE = Statement(
-    "DELETE FROM upload_sessions WHERE id = :id AND state <> 'done' AND (owner_until IS NULL OR owner_until <= {now})"
-)
+_DELETE = Statement("DELETE FROM upload_sessions WHERE id = :id")
 _LOCK_OWNED = Statement("SELECT 1 FROM upload_sessions WHERE id = :id AND owner = :owner FOR UPDATE")
 _DONE = Statement(
     "UPDATE upload_sessions SET state = 'done', verified_digest = :digest, bytes = :size, owner = NULL, owner_until = NULL,"
@@ -207,6 +205,11 @@ async def promote_copy(
         raise unknown()
 
 
+def taken_over(session: Session, key: ObjectKey, algorithm: Algorithm) -> Session:
+    """The session after its takeover: the copy is its body, and nobody else writes to it."""
+    return replace(session, key=key, algorithm=algorithm.value, availability=Availability.FREE)
+
+
 async def keep(transaction: Transaction, session_id: str, *, owner: str, periods: Periods) -> None:
     """Renews the owner's lease while work goes on that brings no bytes, such as reading the body once more."""
     if not await transaction.execute(_KEEP, id=session_id, owner=owner, lease=periods.owner_lease):
@@ -225,7 +228,7 @@ class Progress:
 async def progress(
     transaction: Transaction,
     session_id: str,
-    project_id: int,
+    project_id: int | None,
     reached: Progress,
     *,
     owner: str,
@@ -233,6 +236,8 @@ async def progress(
     periods: Periods,
 ) -> None:
     """P: records what is durable; at the end of a request the session becomes free again.
+
+    Without `project_id` nothing was added, and the quota isn't asked.
 
     Raises:
         BlobUploadUnknown: another request has taken over, or the session is gone.
@@ -252,18 +257,50 @@ async def progress(
         hit = await transaction.execute(_PROGRESS, **parameters, lease=periods.owner_lease)
     if not hit:
         raise unknown()
-    await check_quota(transaction, project_id, reached.received)
+    if project_id is not None:
+        await check_quota(transaction, project_id, reached.received)
 
 
-async def discard(transaction: Transaction, session_id: str, *, owner: str | None, periods: Periods) -> bool:
-    """Ends a session that its owner gives up, or an idle one that a client cancels; its keys go to the trash."""
-    if owner is not None and await transaction.value(_LOCK_OWNED, id=session_id, owner=owner) is None:
+async def give_back(transaction: Transaction, session: Session, *, owner: str, periods: Periods) -> None:
+    """Ends a claim that touched nothing. What was abandoned stays abandoned: a zombie may still write to its object."""
+    if session.availability is Availability.ABANDONED:
+        await transaction.execute(_LAPSE, id=session.id, owner=owner)
+        return
+    await transaction.execute(
+        _RELEASE,
+        id=session.id,
+        owner=owner,
+        bytes=session.received,
+        digest_so_far=session.digest_so_far,
+        algorithm=session.algorithm,
+        expiry=periods.upload_expiry,
+    )
+
+
+async def discard(transaction: Transaction, session_id: str, *, owner: str, periods: Periods) -> bool:
+    """Ends a session that its owner gives up; its keys go to the trash. False when somebody else has it by now."""
+    if await transaction.value(_LOCK_OWNED, id=session_id, owner=owner) is None:
         return False
+    await _end(transaction, session_id, periods)
+    return True
+
+
+async def cancel(transaction: Transaction, project_id: int, path: str, session_id: str, *, periods: Periods) -> None:
+    """Ends a session that a client gives up, also one that somebody is sending to: that request finds it gone.
+
+    Raises:
+        BlobUploadUnknown: there is none, or it is finished.
+    """
+    session = await look(transaction, project_id, path, session_id, lock=True)
+    if session.availability is Availability.DONE:
+        raise unknown()
+    await _end(transaction, session_id, periods)
+
+
+async def _end(transaction: Transaction, session_id: str, periods: Periods) -> None:
     await transaction.execute(_ALL_TO_TRASH, id=session_id, delay=periods.delay)
     await transaction.execute(_DELETE_ALL_KEYS, id=session_id)
-    if owner is not None:
-        return bool(await transaction.execute(_DELETE_OWNED, id=session_id, owner=owner))
-    return bool(await transaction.execute(_DELETE_IDLE, id=session_id))
+    await transaction.execute(_DELETE, id=session_id)
 
 
 async def commit(

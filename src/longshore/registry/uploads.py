@@ -5,80 +5,37 @@ A body flows from the connection in large pieces to the store's writer, which ha
 piece arrives. The state of the hash stays in this process for the next request of the session; the digest of what is durable is
 in the row, so that a final PUT without a body needs no second read wherever it arrives. Only when the chunks were spread
 over processes, or another algorithm is announced at the end, are the bytes read once more.
+
+An error that is a verdict on the upload, or comes from its object, ends it. When the client goes away, the server stops or
+the database is away, what arrived is kept, so that the upload goes on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import closing, suppress
+from contextlib import suppress
 
 import structlog
 
 from longshore.database.connection import Connection, Database, Transaction
 from longshore.oci.digest import Algorithm, Digest, Hasher
-from longshore.oci.errors import (
-    BlobUploadUnknown,
-    DigestInvalid,
-    LongshoreError,
-    RangeInvalid,
-    ServiceUnavailable,
-    SizeInvalid,
-)
+from longshore.oci.errors import DigestInvalid, LongshoreError, RangeInvalid, ServiceUnavailable, SizeInvalid
 from longshore.oci.ranges import ContentRange
 from longshore.registry import upload_rows
 from longshore.registry.blobs import Blobs
 from longshore.registry.models import Repository, Upload
 from longshore.registry.periods import Periods
-from longshore.registry.upload_rows import Availability, Progress, Session
+from longshore.registry.reception import KeptLease, NoHasher, Reception, copy_received, to_the_end
+from longshore.registry.upload_rows import Availability, Session
 from longshore.storage.port import BlobStore, BlobWriter, ObjectExists, ObjectKey
 
 _log = structlog.get_logger("longshore.uploads")
 
-_PIECE = 1024 * 1024
-_RECORD_BYTES = 64 * 1024 * 1024
-_RECORD_SECONDS = 10.0
 _REMEMBERED_HASHERS = 4096
 _WAIT_SECONDS = 0.1
-_REREAD = 1024 * 1024
-
-
-class _NoHasher:
-    """Stands where the state of the hash isn't known."""
-
-    def update(self, data: bytes | bytearray | memoryview, /) -> None:
-        """Forgets the bytes."""
-
-    def copy(self) -> _NoHasher:
-        """Itself: there is no state."""
-        return self
-
-    def hexdigest(self) -> str:
-        """There is none."""
-        raise RuntimeError("The hash of this upload is not known.")
-
-
-class _Reception:
-    """One request's hold on a session: the writer, the hash, and what is recorded of it."""
-
-    def __init__(self, session: Session, owner: str, writer: BlobWriter, hasher: Hasher, algorithm: Algorithm) -> None:
-        self.session = session
-        self.owner = owner
-        self.writer = writer
-        self.hasher = hasher
-        self.algorithm = algorithm
-
-    def reached(self) -> Progress:
-        """What a record of this moment says."""
-        known = not isinstance(self.hasher, _NoHasher)
-        return Progress(
-            received=self.writer.offset,
-            digest_so_far=self.hasher.hexdigest() if known else None,
-            algorithm=self.algorithm.value,
-        )
 
 
 class Uploads:
@@ -119,16 +76,17 @@ class Uploads:
         return Upload(session_id, session.received)
 
     async def cancel(self, project_id: int, path: str, session_id: str) -> None:
-        """Ends the session; a request that is still sending to it fails.
+        """Ends the session at once; a request that is still sending to it fails.
 
         Raises:
             BlobUploadUnknown: there is no such upload, or it is finished.
         """
-        owner = uuid.uuid4().hex
-        session = await self._claim(project_id, path, session_id, owner=owner, completing=False)
-        if session.availability is Availability.DONE:
-            raise upload_rows.unknown()
-        await self._discard(session_id, owner)
+
+        async def run(transaction: Transaction) -> None:
+            await upload_rows.cancel(transaction, project_id, path, session_id, periods=self._periods)
+
+        await self._database.write(run)
+        self._hashers.pop(session_id, None)
 
     async def receive(
         self,
@@ -146,26 +104,16 @@ class Uploads:
             RangeInvalid: the chunk does not begin where the upload ends; the upload stays as it is.
             SizeInvalid: the chunk is not as long as its range says; the upload stays as it is.
         """
-        await self._check_offset(project_id, path, session_id, content_range)
         owner = uuid.uuid4().hex
-        session = await self._claim(project_id, path, session_id, owner=owner, completing=False)
+        session = await self._claim(project_id, path, session_id, content_range, owner=owner, completing=False)
         if session.availability is Availability.DONE:
             raise upload_rows.unknown()
         reception = await self._open(session, owner, None)
-        before = reception.hasher.copy()
         try:
-            await self._consume(reception, project_id, body, content_range)
+            await reception.consume(project_id, body, content_range)
             return await self._release(reception, project_id)
-        except SizeInvalid:
-            await self._rewind(reception, project_id, before)
-            raise
-        except LongshoreError:
-            await self._discard(session_id, owner)
-            raise
-        except BaseException:
-            # The client is gone or the server stops: what arrived is kept, so that the upload goes on from there.
-            with suppress(LongshoreError):
-                await asyncio.shield(self._release(reception, project_id))
+        except BaseException as error:
+            await to_the_end(self._settle(reception, project_id, error))
             raise
         finally:
             await reception.writer.close()
@@ -179,8 +127,11 @@ class Uploads:
         body: AsyncIterator[bytes],
         *,
         content_range: ContentRange | None = None,
+        resumable: bool = True,
     ) -> None:
         """C: receives what is left and makes the whole a blob. Says nothing before it is durable.
+
+        An upload that nobody knows the address of is not `resumable`: whatever fails ends it.
 
         Raises:
             BlobUploadUnknown: there is no such upload, or it was finished with another digest.
@@ -188,68 +139,57 @@ class Uploads:
             RangeInvalid: the last chunk does not begin where the upload ends; the upload stays as it is.
             QuotaExceeded: the project is full; the upload is discarded.
         """
-        await self._check_offset(project_id, path, session_id, content_range)
         owner = uuid.uuid4().hex
-        session = await self._claim(project_id, path, session_id, owner=owner, completing=True)
+        session = await self._claim(project_id, path, session_id, content_range, owner=owner, completing=True)
         if session.availability is Availability.DONE:
             await self._finished_before(project_id, path, session, digest)
             return
-        if await self._commit_received(project_id, path, session, digest, owner, body):
+        if _is_complete(session, digest):
+            await self._commit_received(project_id, path, session, digest, owner, body)
             return
         reception = await self._open(session, owner, digest.algorithm)
         try:
-            await self._receive_last(reception, project_id, path, digest, body, content_range)
+            await reception.consume(project_id, body, content_range)
+            await reception.verify(self._store, digest)
+            await self._commit(project_id, path, reception.session, digest, reception.writer.offset, owner)
+        except BaseException as error:
+            await to_the_end(self._settle(reception, project_id, error, resumable=resumable))
+            raise
         finally:
             await reception.writer.close()
 
-    async def _receive_last(
-        self,
-        reception: _Reception,
-        project_id: int,
-        path: str,
-        digest: Digest,
-        body: AsyncIterator[bytes],
-        content_range: ContentRange | None,
+    async def _settle(
+        self, reception: Reception, project_id: int, error: BaseException, *, resumable: bool = True
     ) -> None:
-        session_id, owner = reception.session.id, reception.owner
-        before = reception.hasher.copy()
-        try:
-            await self._consume(reception, project_id, body, content_range)
-            await reception.writer.sync()
-            await self._verify(reception, digest)
-            await self._commit(project_id, path, reception.session, digest, reception.writer.offset, owner)
-        except SizeInvalid:
-            await self._rewind(reception, project_id, before)
-            raise
-        except LongshoreError:
-            await self._discard(session_id, owner)
-            raise
-        except BaseException:
+        """What becomes of the session after an error."""
+        session = reception.session
+        if resumable and isinstance(error, SizeInvalid):
             with suppress(LongshoreError):
-                await asyncio.shield(self._release(reception, project_id))
-            raise
+                self._remember(session.id, session.received, reception.algorithm, await reception.rewind())
+        elif resumable and not _ends(error):
+            try:
+                await self._release(reception, project_id)
+            except LongshoreError as failure:
+                # What can't be recorded now lapses, and a takeover goes on from the last record.
+                if _ends(failure):
+                    await self._discard(session.id, reception.owner)
+        else:
+            await self._discard(session.id, reception.owner)
 
     async def _commit_received(
         self, project_id: int, path: str, session: Session, digest: Digest, owner: str, body: AsyncIterator[bytes]
-    ) -> bool:
-        """Finishes without touching the store when everything has arrived and its digest is known already."""
-        known = session.digest_so_far is not None and session.received > 0
-        if not known or session.algorithm != digest.algorithm.value or session.availability is Availability.ABANDONED:
-            return False
-        if session.digest_so_far != digest.hex:
-            return False
-        async for piece in body:
-            if piece:
-                await self._discard(session.id, owner)
-                raise DigestInvalid(
-                    f"The upload already held the {session.received} bytes of {digest}; the PUT brought more. Start again."
-                )
+    ) -> None:
+        """Finishes without touching the store: everything has arrived, and its digest is known already."""
         try:
+            async for piece in body:
+                if piece:
+                    raise DigestInvalid(
+                        f"The upload already held the {session.received} bytes of {digest}; the PUT brought more. Start again."
+                    )
             await self._commit(project_id, path, session, digest, session.received, owner)
-        except LongshoreError:
-            await self._discard(session.id, owner)
+        except BaseException as error:
+            await to_the_end(self._discard(session.id, owner) if _ends(error) else self._give_back(session, owner))
             raise
-        return True
 
     async def _commit(
         self, project_id: int, path: str, session: Session, digest: Digest, size: int, owner: str
@@ -274,29 +214,25 @@ class Uploads:
 
         return await self._database.read(read)
 
-    async def _check_offset(
-        self, project_id: int, path: str, session_id: str, content_range: ContentRange | None
-    ) -> None:
-        if content_range is None:
-            return
-        session = await self._look(project_id, path, session_id)
-        while session.availability is Availability.BUSY:
-            await asyncio.sleep(_WAIT_SECONDS)
-            session = await self._look(project_id, path, session_id)
-        if session.availability is not Availability.DONE and content_range.start != session.received:
-            raise RangeInvalid(
-                f"The chunk begins at byte {content_range.start}, but the upload has {session.received} bytes: send the chunk"
-                f" that begins at {session.received}.",
-                detail={"received": session.received},
-            )
-
-    async def _claim(self, project_id: int, path: str, session_id: str, *, owner: str, completing: bool) -> Session:
-        """Waits until the session's owner finishes or lapses, then owns it."""
+    async def _claim(
+        self,
+        project_id: int,
+        path: str,
+        session_id: str,
+        content_range: ContentRange | None,
+        *,
+        owner: str,
+        completing: bool,
+    ) -> Session:
+        """Waits until the session's owner finishes or lapses, then owns it, if the chunk begins where it ends."""
 
         async def run(transaction: Transaction) -> Session:
-            return await upload_rows.claim(
+            session = await upload_rows.claim(
                 transaction, project_id, path, session_id, owner=owner, completing=completing, periods=self._periods
             )
+            if session.availability in {Availability.FREE, Availability.ABANDONED}:
+                _check_offset(session, content_range)
+            return session
 
         session = await self._database.write(run)
         while session.availability is Availability.BUSY:
@@ -305,33 +241,35 @@ class Uploads:
                 session = await self._database.write(run)
         return session
 
-    async def _open(self, session: Session, owner: str, algorithm: Algorithm | None) -> _Reception:
+    async def _open(self, session: Session, owner: str, algorithm: Algorithm | None) -> Reception:
         """The writer at the end of what is durable, with the state of the hash if this process knows it."""
-        if session.key is None:
-            raise upload_rows.unknown()
         try:
-            if session.received == 0 and session.availability is Availability.FREE:
-                with suppress(ObjectExists):
-                    writer = await self._store.create(session.key)
-                    fresh = algorithm or Algorithm.SHA256
-                    return _Reception(session, owner, writer, fresh.hasher(), fresh)
-                return await self._take_over(session, owner, algorithm)
+            if session.key is None:
+                raise upload_rows.unknown()
             if session.availability is Availability.ABANDONED:
-                return await self._take_over(session, owner, algorithm)
+                return await self._take_over(session, owner, session.key, algorithm)
+            if session.received == 0:
+                fresh = algorithm or Algorithm.SHA256
+                return self._reception(session, owner, await self._begin(session.key), fresh.hasher(), fresh)
             remembered = self._hashers.pop(session.id, None)
             writer = await self._store.resume(session.key, session.received)
         except BaseException:
-            await asyncio.shield(self._give_back(session, owner))
+            await to_the_end(self._give_back(session, owner))
             raise
         if remembered is not None and remembered[0] == session.received:
-            return _Reception(session, owner, writer, remembered[2], remembered[1])
-        return _Reception(session, owner, writer, _NoHasher(), Algorithm(session.algorithm))
+            return self._reception(session, owner, writer, remembered[2], remembered[1])
+        return self._reception(session, owner, writer, NoHasher(), Algorithm(session.algorithm))
 
-    async def _take_over(self, session: Session, owner: str, algorithm: Algorithm | None) -> _Reception:
+    async def _begin(self, key: ObjectKey) -> BlobWriter:
+        try:
+            return await self._store.create(key)
+        except ObjectExists:
+            # An earlier request made it and brought nothing.
+            return await self._store.resume(key, 0)
+
+    async def _take_over(self, session: Session, owner: str, old: ObjectKey, algorithm: Algorithm | None) -> Reception:
         """Goes on after a crash, never on the object that a zombie may still write to: copies what is recorded of it."""
-        old, fresh = session.key, ObjectKey.fresh()
-        if old is None:
-            raise upload_rows.unknown()
+        fresh = ObjectKey.fresh()
 
         async def reserve(transaction: Transaction) -> None:
             await upload_rows.take_over(transaction, session.id, owner=owner, key=fresh, periods=self._periods)
@@ -345,154 +283,37 @@ class Uploads:
         writer = await self._store.create(fresh)
         try:
             if session.received:
-                await self._copy(session, owner, old, writer, hasher)
+                lease = KeptLease(self._database, self._periods, session.id, owner)
+                await copy_received(self._store, session, old, writer, hasher, lease)
             await writer.sync()
             await self._database.write(promote)
         except BaseException:
             await writer.close()
             raise
-        taken = Session(
-            id=session.id,
-            repository_id=session.repository_id,
-            received=session.received,
-            digest_so_far=session.digest_so_far,
-            algorithm=chosen.value,
-            verified_digest=None,
-            key=fresh,
-            availability=Availability.FREE,
-        )
-        return _Reception(taken, owner, writer, hasher, chosen)
+        return self._reception(upload_rows.taken_over(session, fresh, chosen), owner, writer, hasher, chosen)
 
-    async def _copy(self, session: Session, owner: str, old: ObjectKey, writer: BlobWriter, hasher: Hasher) -> None:
-        with closing(await self._store.open(old)) as reader:
-            kept = time.monotonic()
-            while writer.offset < session.received:
-                length = min(_REREAD, session.received - writer.offset)
-                await writer.append([await reader.read(writer.offset, length)], hasher)
-                kept = await self._keep(session.id, owner, kept)
+    def _reception(
+        self, session: Session, owner: str, writer: BlobWriter, hasher: Hasher, algorithm: Algorithm
+    ) -> Reception:
+        return Reception(self._database, self._periods, session, owner, writer, hasher, algorithm)
 
-    async def _consume(
-        self, reception: _Reception, project_id: int, body: AsyncIterator[bytes], content_range: ContentRange | None
-    ) -> None:
-        """Appends the whole body, recording progress on the way."""
-        start = reception.writer.offset
-        end = None if content_range is None else content_range.end + 1
-        recorded, recorded_at = start, time.monotonic()
-        pieces: list[bytes] = []
-        waiting = 0
-        async for piece in body:
-            pieces.append(piece)
-            waiting += len(piece)
-            if waiting < _PIECE:
-                continue
-            if end is not None and reception.writer.offset + waiting > end:
-                break
-            await reception.writer.append(pieces, reception.hasher)
-            pieces, waiting = [], 0
-            offset, now = reception.writer.offset, time.monotonic()
-            if offset - recorded >= _RECORD_BYTES or now - recorded_at >= _RECORD_SECONDS:
-                await self._record(reception, project_id)
-                recorded, recorded_at = offset, now
-        if end is not None and reception.writer.offset + waiting != end:
-            raise SizeInvalid(
-                f"Content-Range promised {end - start} bytes, but the body had another length. Send the chunk again from byte"
-                f" {start}."
-            )
-        if waiting:
-            await reception.writer.append(pieces, reception.hasher)
+    async def _release(self, reception: Reception, project_id: int) -> Upload:
+        reached = await reception.release(project_id)
+        self._remember(reception.session.id, reached.received, reception.algorithm, reception.hasher)
+        return Upload(reception.session.id, reached.received)
 
-    async def _record(self, reception: _Reception, project_id: int) -> None:
-        await reception.writer.sync()
-        await self._progress(reception, project_id, reception.reached(), release=False)
-
-    async def _release(self, reception: _Reception, project_id: int) -> Upload:
-        """The end of a request that leaves the upload open: everything that arrived is durable and recorded."""
-        session_id = reception.session.id
-        await reception.writer.sync()
-        reached = reception.reached()
-        await self._progress(reception, project_id, reached, release=True)
-        if reached.digest_so_far is not None:
-            self._hashers[session_id] = (reached.received, reception.algorithm, reception.hasher)
-            if len(self._hashers) > _REMEMBERED_HASHERS:
-                self._hashers.popitem(last=False)
-        return Upload(session_id, reached.received)
-
-    async def _rewind(self, reception: _Reception, project_id: int, before: Hasher) -> None:
-        """Leaves the upload as it was before a chunk that was no good; the next one overwrites what it wrote."""
-        session = reception.session
-        known = not isinstance(before, _NoHasher)
-        reached = Progress(
-            received=session.received,
-            digest_so_far=before.hexdigest() if known else None,
-            algorithm=reception.algorithm.value,
-        )
-        await self._progress(reception, project_id, reached, release=True)
-        if known:
-            self._hashers[session.id] = (session.received, reception.algorithm, before)
-
-    async def _progress(self, reception: _Reception, project_id: int, reached: Progress, *, release: bool) -> None:
-        async def run(transaction: Transaction) -> None:
-            await upload_rows.progress(
-                transaction,
-                reception.session.id,
-                project_id,
-                reached,
-                owner=reception.owner,
-                release=release,
-                periods=self._periods,
-            )
-
-        await self._database.write(run)
-
-    async def _verify(self, reception: _Reception, digest: Digest) -> None:
-        """Compares the digest, reading the body once more only where no hash covers it.
-
-        Raises:
-            DigestInvalid: the bytes have another digest.
-        """
-        if isinstance(reception.hasher, _NoHasher) or reception.algorithm is not digest.algorithm:
-            found = await self._hash_again(reception, digest.algorithm)
-        else:
-            found = reception.hasher.hexdigest()
-        if found != digest.hex:
-            raise DigestInvalid(
-                f"The {reception.writer.offset} bytes that arrived have the digest {digest.algorithm.value}:{found}, not"
-                f" {digest}. Send the blob again."
-            )
-
-    async def _hash_again(self, reception: _Reception, algorithm: Algorithm) -> str:
-        key = reception.session.key
-        if key is None:
-            raise upload_rows.unknown()
-        hasher, offset, size = algorithm.hasher(), 0, reception.writer.offset
-        kept = time.monotonic()
-        with closing(await self._store.open(key)) as reader:
-            while offset < size:
-                piece = await reader.read(offset, min(_REREAD, size - offset))
-                await asyncio.to_thread(hasher.update, piece)
-                offset += len(piece)
-                kept = await self._keep(reception.session.id, reception.owner, kept)
-        return hasher.hexdigest()
-
-    async def _keep(self, session_id: str, owner: str, kept: float) -> float:
-        now = time.monotonic()
-        if now - kept < _RECORD_SECONDS:
-            return kept
-
-        async def run(transaction: Transaction) -> None:
-            await upload_rows.keep(transaction, session_id, owner=owner, periods=self._periods)
-
-        await self._database.write(run)
-        return now
+    def _remember(self, session_id: str, received: int, algorithm: Algorithm, hasher: Hasher) -> None:
+        if isinstance(hasher, NoHasher):
+            return
+        self._hashers[session_id] = (received, algorithm, hasher)
+        if len(self._hashers) > _REMEMBERED_HASHERS:
+            self._hashers.popitem(last=False)
 
     async def _give_back(self, session: Session, owner: str) -> None:
         """Frees a claimed session of which nothing was touched."""
-        reached = Progress(received=session.received, digest_so_far=session.digest_so_far, algorithm=session.algorithm)
 
         async def run(transaction: Transaction) -> None:
-            await upload_rows.progress(
-                transaction, session.id, 0, reached, owner=owner, release=True, periods=self._periods
-            )
+            await upload_rows.give_back(transaction, session, owner=owner, periods=self._periods)
 
         with suppress(LongshoreError):
             await self._database.write(run)
@@ -506,6 +327,33 @@ class Uploads:
 
         try:
             await self._database.write(run)
-        except (BlobUploadUnknown, ServiceUnavailable) as error:
+        except LongshoreError as error:
             # It lapses by itself and E collects it.
             _log.warning("upload could not be discarded", session=session_id, error=error.message)
+
+
+def _is_complete(session: Session, digest: Digest) -> bool:
+    """Whether everything has arrived, durably, and is what the digest names."""
+    return (
+        session.received > 0
+        and session.availability is Availability.FREE
+        and session.digest_so_far == digest.hex
+        and session.algorithm == digest.algorithm.value
+    )
+
+
+def _check_offset(session: Session, content_range: ContentRange | None) -> None:
+    if content_range is not None and content_range.start != session.received:
+        raise RangeInvalid(
+            f"The chunk begins at byte {content_range.start}, but the upload has {session.received} bytes: send the chunk"
+            f" that begins at {session.received}.",
+            detail={"received": session.received},
+        )
+
+
+def _ends(error: BaseException) -> bool:
+    """Whether the error ends an upload: a verdict on it, or trouble with its object.
+
+    The database raises `ServiceUnavailable` itself, the store only what is derived from it.
+    """
+    return isinstance(error, LongshoreError) and type(error) is not ServiceUnavailable

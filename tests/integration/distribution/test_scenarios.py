@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one table of scenarios of /v2, over every database and every store."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.distribution.scenarios import uploads
+from tests.integration.distribution.world import Scenario, World
+
+SCENARIOS: tuple[Scenario, ...] = (*uploads.SCENARIOS,)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+async def test_scenario(world: World, scenario: Scenario) -> None:
+    """The scenario goes as its docstring says, and afterwards every invariant holds."""
+    await scenario(world)
