@@ -29,6 +29,7 @@ from tests.property.universe import BLOBS, BY_DIGEST, DIGESTS, PATHS, PROJECTS, 
 # What a promise is shortened by: SQLite's clock shows milliseconds.
 _MARGIN_SECONDS = 0.01
 PROMISE_SECONDS = PERIODS.grace / 2 / 1_000_000 - _MARGIN_SECONDS
+_TURN_SECONDS = 3.0
 _LIVE = Statement(
     "SELECT m.digest FROM manifests m JOIN repositories r ON r.id = m.repository_id WHERE r.project_id = :project_id"
     " AND r.name = :path AND r.deleted_at IS NULL AND m.deleted_at IS NULL ORDER BY m.id"
@@ -36,6 +37,10 @@ _LIVE = Statement(
 _TAG_NAMES = Statement(
     "SELECT t.name FROM tags t JOIN repositories r ON r.id = t.repository_id"
     " WHERE r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL ORDER BY t.name"
+)
+_MEMBERS = Statement(
+    "SELECT b.digest FROM repository_blobs rb JOIN blobs b ON b.id = rb.blob_id JOIN repositories r ON r.id = rb.repository_id"
+    " WHERE r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL AND rb.lease_until IS NOT NULL ORDER BY b.id"
 )
 _TTL = Statement("SELECT untagged_ttl FROM projects WHERE id = :project_id")
 
@@ -53,7 +58,9 @@ class Client:
         self.choice = choice
 
     def kind(self) -> ProjectKind:
-        return self.choice.choice(PROJECTS)
+        """One of the two projects that everybody is busy with at the moment."""
+        turn = int(time.monotonic() / _TURN_SECONDS) + self.choice.randrange(2)
+        return PROJECTS[turn % len(PROJECTS)] if self.choice.random() < 0.9 else self.choice.choice(PROJECTS)
 
     async def place(self, kind: ProjectKind | None = None) -> Place:
         return Place(await self.registry.project_id(kind or self.kind()), self.choice.choice(PATHS))
@@ -172,6 +179,7 @@ class Client:
         """In one piece, or in chunks."""
         payload = BLOBS[digest]
         session = await self.registry.uploads.start(place.project_id, place.path, declared=len(payload))
+        self._remember(place, session.id, digest, 0)
         offset = 0
         while self.choice.random() < 0.3 and offset < len(payload):
             offset = await self._send_chunk(place, session.id, digest, offset)
@@ -188,7 +196,9 @@ class Client:
 
     async def continue_upload(self) -> None:
         """Goes on with an upload that any process began, also with one whose owner was killed in the middle."""
-        known = self.notes.records("sessions")[-40:]
+        records = self.notes.records("sessions", last_bytes=16_384)
+        ended = {record["id"] for record in records if record["offset"] < 0}
+        known = [record for record in records if record["id"] not in ended]
         if not known:
             return
         fact = self.choice.choice(known)
@@ -205,7 +215,7 @@ class Client:
 
     async def cancel_upload(self) -> None:
         """Ends an upload that any process began."""
-        known = self.notes.records("sessions")[-10:]
+        known = self.notes.records("sessions", last_bytes=2048)
         if known:
             fact = self.choice.choice(known)
             await self.registry.uploads.cancel(fact["project_id"], fact["path"], fact["id"])
@@ -214,9 +224,13 @@ class Client:
         payload = BLOBS[digest]
         end = self.choice.randint(offset + 1, len(payload))
         chunk = payload[offset:end]
+        wrong = self.choice.random() < 0.08
+        if wrong:
+            # Whoever sends these gets DIGEST_INVALID in the end; whoever took over in the meantime mustn't.
+            chunk = bytes(len(chunk))
         content_range = ContentRange(offset, end - 1) if self.choice.random() < 0.5 else None
         upload = await self.registry.uploads.receive(
-            place.project_id, place.path, session_id, self._body(chunk), content_range=content_range
+            place.project_id, place.path, session_id, self._body(chunk, drowsy=wrong), content_range=content_range
         )
         self._remember(place, session_id, digest, upload.received)
         return upload.received
@@ -228,6 +242,7 @@ class Client:
         await self.registry.uploads.finish(
             place.project_id, place.path, session_id, digest, self._body(rest), content_range=content_range
         )
+        self._remember(place, session_id, digest, -1)
         self.notes.count("uploads")
         if self.choice.random() < 0.1:
             # The answer was lost on its way: the client asks again.
@@ -238,13 +253,16 @@ class Client:
             if time.monotonic() - began < PROMISE_SECONDS and not self.notes.disturbed(place, began, f"blob {digest}"):
                 self.notes.violation(f"ACKNOWLEDGED upload of {digest} to {place} is gone")
 
-    async def _body(self, payload: bytes) -> AsyncIterator[bytes]:
+    async def _body(self, payload: bytes, *, drowsy: bool = False) -> AsyncIterator[bytes]:
         while payload:
             length = self.choice.randint(1, len(payload))
             if self.choice.random() < 0.02:
                 raise ClientGone
             if self.choice.random() < 0.1:
                 await asyncio.sleep(self.choice.random() * 0.02)
+            if self.choice.random() < (0.5 if drowsy else 0.03):
+                # Long enough to be given up for dead, and then it goes on.
+                await asyncio.sleep((1 + self.choice.random()) * PERIODS.owner_lease / 1_000_000)
             yield payload[:length]
             payload = payload[length:]
 
@@ -266,7 +284,9 @@ class Client:
         return [row[0] for row in rows]
 
     async def delete_blob(self) -> None:
-        place, digest = await self.place(), self.choice.choice(DIGESTS)
+        place = await self.place()
+        members = await self.registry.rows(_MEMBERS, project_id=place.project_id, path=place.path)
+        digest = Digest.parse(self.choice.choice(members)[0]) if members else self.choice.choice(DIGESTS)
         with self.notes.disturbing(place.project_id, place.path, f"blob {digest}"):
             await self.registry.blobs.delete(place.project_id, place.path, digest)
         self.notes.count("blobs_deleted")
@@ -282,7 +302,13 @@ class Client:
             )
         self.notes.count("manifests_deleted")
         if self.choice.random() < 0.4:
-            self.notes.record("deletions", project_id=place.project_id, path=place.path, id=deletion.id)
+            await self._think()
+            await self.registry.undelete.undelete(place.project_id, place.path, deletion.id, actor="client")
+            self.notes.count("undeleted")
+
+    async def _think(self) -> None:
+        """As long as an undelete window is, more or less."""
+        await asyncio.sleep(self.choice.random() * 1.3 * PERIODS.window / 1_000_000)
 
     async def delete_tag(self) -> None:
         place = await self.place()
@@ -291,36 +317,22 @@ class Client:
             name = TagName.parse(self.choice.choice(names)[0])
             await self.registry.tags.delete(place.project_id, place.path, name, actor="client", reason="fuzz")
 
-    async def undelete_manifest(self) -> None:
-        known = self.notes.records("deletions")[-6:]
-        if known:
-            fact = self.choice.choice(known)
-            await self.registry.undelete.undelete(fact["project_id"], fact["path"], fact["id"], actor="client")
-            self.notes.count("undeleted")
-
     async def delete_repository(self) -> None:
         place = await self.place()
         with self.notes.disturbing(place.project_id, place.path):
             deleted = await self.registry.repositories.delete(
                 place.project_id, place.path, actor="client", reason="fuzz"
             )
-        self.notes.record("repositories", project_id=place.project_id, id=deleted.id)
-
-    async def restore_repository(self) -> None:
-        known = self.notes.records("repositories")[-3:]
-        if known:
-            fact = self.choice.choice(known)
-            await self.registry.repositories.restore(fact["project_id"], fact["id"], actor="client")
+        if self.choice.random() < 0.6:
+            await self._think()
+            await self.registry.repositories.restore(place.project_id, deleted.id, actor="client")
             self.notes.count("repositories_restored")
 
     async def delete_project(self) -> None:
         project_id = await self.registry.project_id(self.kind())
         with self.notes.disturbing(project_id):
             deleted = await self.registry.projects.delete(project_id, actor="client", reason="fuzz")
-        self.notes.record("projects", id=deleted.id)
-
-    async def restore_project(self) -> None:
-        known = self.notes.records("projects")[-2:]
-        if known:
-            await self.registry.projects.restore(self.choice.choice(known)["id"], actor="client")
+        if self.choice.random() < 0.6:
+            await self._think()
+            await self.registry.projects.restore(deleted.id, actor="client")
             self.notes.count("projects_restored")

@@ -62,9 +62,9 @@ class Notes:
         """Adds a line of facts."""
         self.line(name, json.dumps(facts))
 
-    def records(self, name: str) -> list[dict[str, Any]]:
+    def records(self, name: str, *, last_bytes: int = _TAIL_BYTES) -> list[dict[str, Any]]:
         """The latest facts, the newest last."""
-        return [json.loads(line) for line in self.lines(name, last_bytes=_TAIL_BYTES)]
+        return [json.loads(line) for line in self.lines(name, last_bytes=last_bytes)]
 
     def violation(self, text: str) -> None:
         """Something happened that the registry promises never to happen."""

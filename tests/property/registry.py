@@ -46,11 +46,11 @@ from tests.property.universe import PROJECTS, ProjectKind
 # A request may be stopped for most of a second by the run itself, and a busy machine adds to it.
 PERIODS = Periods(
     grace=400_000,
-    window=50_000,
+    window=100_000,
     delay=300_000,
-    upload_expiry=500_000,
+    upload_expiry=1_000_000,
     request_timeout=3 * SECOND,
-    owner_lease=300_000,
+    owner_lease=150_000,
     done_expiry=300_000,
 )
 _PROJECT = Statement("SELECT id FROM projects WHERE name = :name AND deleted_at IS NULL")

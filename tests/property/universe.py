@@ -12,8 +12,8 @@ from longshore.oci import mediatypes
 from longshore.oci.digest import Algorithm, Digest
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-_BLOBS = 60
-_RECIPES = 120
+_BLOBS = 160
+_RECIPES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _make_recipe(number: int, earlier: list[Recipe]) -> Recipe:
         document["manifests"] = entries
     else:
         media_type = mediatypes.OCI_MANIFEST
-        blobs = tuple(choice.sample(DIGESTS, choice.randint(1, 4)))
+        blobs = tuple(choice.sample(DIGESTS, choice.randint(1, 3)))
         described = [_descriptor(LAYER, blob, len(BLOBS[blob])) for blob in blobs]
         document["config"] = {**described[0], "mediaType": mediatypes.OCI_CONFIG}
         document["layers"] = described[1:]

@@ -18,8 +18,8 @@ from tests.property.notes import Notes
 from tests.property.pulls import Pull
 from tests.property.registry import Configuration, Registry, note_errors, open_registry
 
-_CLIENTS = 3
-_KILL = 0.0006
+_CLIENTS = 4
+_KILL = 0.0005
 _LINGER = 0.03
 # Every few seconds another mood: everything at once, a lazy collector and long lives, or a great clearing-out.
 _MOODS = ((1.0, 1.0), (0.05, 0.1), (1.0, 3.0))
@@ -50,18 +50,15 @@ class Worker:
             (12, pull_somewhere),
             (2, client.move_tag),
             (4, client.start_upload),
-            (9, client.continue_upload),
+            (12, client.continue_upload),
             (0.3, client.cancel_upload),
         )
         deleting: Sequence[tuple[float, Operation]] = (
             (1.5, client.delete_blob),
             (9, client.delete_manifest),
             (2, client.delete_tag),
-            (3, client.undelete_manifest),
             (0.5, client.delete_repository),
-            (1, client.restore_repository),
-            (0.12, client.delete_project),
-            (0.5, client.restore_project),
+            (0.2, client.delete_project),
         )
         reclaiming: Sequence[tuple[float, Operation]] = ((16, self._reclaim), (1, self._registry.sequencer.run_once))
         while time.monotonic() < self._stop_at:
@@ -92,7 +89,7 @@ class Worker:
         except LongshoreError as error:
             if error.status >= 500:
                 self._notes.line("errors", f"{name}: {traceback.format_exc()}")
-            self._notes.count("refused")
+            self._notes.line("refused", f"{name} {type(error).__name__} {error.message[:60]}")
         except Exception:  # noqa: BLE001 - whatever else there is would be a 500, and fails the run
             self._notes.line("errors", f"{name}: {traceback.format_exc()}")
 
