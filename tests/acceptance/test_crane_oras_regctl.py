@@ -8,6 +8,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,18 @@ def test_crane_copies_every_platform(crane: Crane, server: Registry, private: st
     for entry in server.manifest(f"{public}/image", "v1").json()["manifests"]:
         platform = f"linux/{entry['platform']['architecture']}"
         assert crane.run("digest", "--platform", platform, f"{crane.repository(public)}:v1").strip() == entry["digest"]
+
+
+def test_the_same_image_pushed_by_many_at_once(crane: Crane, server: Registry, private: str, tmp_path: Path) -> None:
+    """Eight clients that push one image at the same moment, to two repositories, all succeed and agree."""
+    crane.login(server.admin)
+    image = make_image(tmp_path / "image", 3_000_000, 400_000, 1)
+    targets = [f"{crane.repository(private, f'image{number % 2}')}:v{number}" for number in range(8)]
+    with ThreadPoolExecutor(len(targets)) as threads:
+        pushes = threads.map(lambda target: crane.run("push", str(image.folder), target), targets)
+        assert all(image.digest in pushed for pushed in pushes)
+    for target in targets:
+        crane.run("validate", "--remote", target)
 
 
 @pytest.mark.timeout(1200)
