@@ -14,6 +14,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from litestar import Controller, Litestar, Request, Response
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 
 from longshore.api.authentication import authenticate
 from longshore.api.contract import canonical, harbor
@@ -30,6 +32,7 @@ from longshore.api.user import UserController
 from longshore.edge.asgi import Application, Message, Receive, Scope, Send
 from longshore.edge.request import ClientGone
 from longshore.edge.request import Request as EdgeRequest
+from longshore.edge.response import Header
 from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, Unprocessable
 
@@ -45,7 +48,8 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
 BODY_LIMIT: Final = 1024 * 1024
 """The longest body of a request in bytes."""
 
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_READING: Final = frozenset({"GET", "HEAD"})
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
 _TEXT: Final = frozenset({"text/plain", "text/*"})
 
@@ -55,11 +59,18 @@ def build_api(services: APIServices) -> Application:
     return _API(services)
 
 
+class _Framework(Litestar):
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        # Litestar would import whatever it finds installed, Pydantic and attrs: a tenth of a second for what isn't used here.
+        return [*plugins, MsgspecDIPlugin()]
+
+
 class _API:
     def __init__(self, services: APIServices) -> None:
         self._services = services
         self._contract = harbor()
-        self._litestar = Litestar(
+        self._litestar = _Framework(
             CONTROLLERS,
             request_class=APIRequest,
             exception_handlers={Exception: _render},
@@ -76,7 +87,7 @@ class _API:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = list(_tidied(message["headers"]))
+                message["headers"] = list(_tidied(message["headers"], head=request.method == "HEAD"))
             await send(message)
 
         try:
@@ -108,7 +119,7 @@ class _API:
             raise NotServed(f"{operation} isn't served by this release. docs/harbor-compatibility.md tells what is.")
         _check_accept(request.header(b"accept"), text=operation == "getPing")
         body = b""
-        if request.method not in _READING:
+        if request.method in _WITH_BODY:
             body = await request.whole_body(BODY_LIMIT, "body")
             _check_content_type(body, request.header(b"content-type"))
         return Call(request, path, caller, self._services, body)
@@ -149,11 +160,14 @@ def _check_content_type(body: bytes, value: str | None) -> None:
         raise Unprocessable(f"unsupported media type {(value or '')[:100]!a}, only application/json is allowed")
 
 
-def _tidied(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
-    """Of an answer without a body the type is left out too: clients would parse it."""
+def _tidied(headers: Iterable[Header], *, head: bool) -> Iterable[Header]:
+    """Of an answer without a body the type is left out too: clients would parse it. No HEAD of the contract has one."""
     listed = list(headers)
-    bare = (b"content-length", b"0") in listed
-    return ((name, value) for name, value in listed if not (bare and name == b"content-type"))
+    bare = head or (b"content-length", b"0") in listed
+    if not bare:
+        return listed
+    kept = [(name, value) for name, value in listed if name not in {b"content-type", b"content-length"}]
+    return [*kept, (b"content-length", b"0")]
 
 
 def _render(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from litestar import Controller, Response, get
 
 from longshore.api.request import APIRequest
 from longshore.api.serialising import Shown, answer
+
+_NAMES: Final[Mapping[str, str]] = {"storage": "registry"}
+"""What Harbor calls a component of ours."""
 
 
 class ComponentHealthStatus(Shown, frozen=True, kw_only=True):
@@ -31,7 +37,10 @@ class HealthController(Controller):
     async def health(self, request: APIRequest) -> Response[OverallHealthStatus]:
         """The state of the components, those of them that we have by Harbor's names."""
         states = await request.services.health()
-        components = (_component("core", "healthy"), *(_component(name, state) for name, state in states.items()))
+        components = (
+            _component("core", "healthy"),
+            *(_component(_NAMES.get(name, name), state) for name, state in states.items()),
+        )
         healthy = all(component.status == "healthy" for component in components)
         return answer(OverallHealthStatus(status="healthy" if healthy else "unhealthy", components=components))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Controller, Response, delete, get, post, put
+from litestar.params import FromPath
 
 from longshore.access.models import MEMBER_CREATE, MEMBER_DELETE, MEMBER_LIST, MEMBER_READ, MEMBER_UPDATE
 from longshore.api.documents.member import (
@@ -29,7 +30,9 @@ class MemberController(Controller):
     path = "/api/v2.0/projects/{project_name_or_id:str}/members"
 
     @get(operation_id="listProjectMembers")
-    async def list_members(self, request: APIRequest, project_name_or_id: str) -> Response[list[ProjectMemberEntity]]:
+    async def list_members(
+        self, request: APIRequest, project_name_or_id: FromPath[str]
+    ) -> Response[list[ProjectMemberEntity]]:
         """The members by name; `entityname` selects one by its exact name."""
         page, name = request.page(), request.incoming.parameter("entityname") or ""
         access, project = request.services.access, request.project(project_name_or_id)
@@ -43,7 +46,7 @@ class MemberController(Controller):
         return answer(shown, headers=request.page_headers(page, found))
 
     @post(operation_id="createProjectMember")
-    async def create_member(self, request: APIRequest, project_name_or_id: str) -> Response[Any]:
+    async def create_member(self, request: APIRequest, project_name_or_id: FromPath[str]) -> Response[Any]:
         """Makes a user a member."""
         document = request.document(ProjectMember)
         access, project = request.services.access, request.project(project_name_or_id)
@@ -54,7 +57,9 @@ class MemberController(Controller):
         return created(f"/api/v2.0/projects/{project_name_or_id}/members/{member_id}")
 
     @get("/{mid:str}", operation_id="getProjectMember")
-    async def get_member(self, request: APIRequest, project_name_or_id: str, mid: str) -> Response[ProjectMemberEntity]:
+    async def get_member(
+        self, request: APIRequest, project_name_or_id: FromPath[str], mid: FromPath[str]
+    ) -> Response[ProjectMemberEntity]:
         """A member."""
         member_id = parse_id(mid, "mid")
         access, project = request.services.access, request.project(project_name_or_id)
@@ -65,7 +70,9 @@ class MemberController(Controller):
         return answer(shown_member(member))
 
     @put("/{mid:str}", operation_id="updateProjectMember")
-    async def update_member(self, request: APIRequest, project_name_or_id: str, mid: str) -> Response[Any]:
+    async def update_member(
+        self, request: APIRequest, project_name_or_id: FromPath[str], mid: FromPath[str]
+    ) -> Response[Any]:
         """Gives a member another role; as in Harbor that of a member who isn't there may be changed too."""
         member_id, document = parse_id(mid, "mid"), request.document(RoleRequest)
         access, project = request.services.access, request.project(project_name_or_id)
@@ -74,7 +81,9 @@ class MemberController(Controller):
         return empty()
 
     @delete("/{mid:str}", operation_id="deleteProjectMember", status_code=200)
-    async def delete_member(self, request: APIRequest, project_name_or_id: str, mid: str) -> Response[Any]:
+    async def delete_member(
+        self, request: APIRequest, project_name_or_id: FromPath[str], mid: FromPath[str]
+    ) -> Response[Any]:
         """Ends a membership, also one that isn't there."""
         member_id = parse_id(mid, "mid")
         access, project = request.services.access, request.project(project_name_or_id)

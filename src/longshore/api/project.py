@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from litestar import Controller, Response, delete, get, head, post, put
+from litestar.params import FromPath
 
 from longshore.access.models import (
     MEMBER_LIST,
@@ -104,7 +105,7 @@ class ProjectController(Controller):
         return created(f"{_LOCATION}{name if by_name else project_id}")
 
     @get("/{project_name_or_id:str}", operation_id="getProject")
-    async def get_project(self, request: APIRequest, project_name_or_id: str) -> Response[Project]:
+    async def get_project(self, request: APIRequest, project_name_or_id: FromPath[str]) -> Response[Project]:
         """A project."""
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, PROJECT_READ, project)
@@ -112,7 +113,7 @@ class ProjectController(Controller):
         return answer(await _shown(request.services, request.caller.principal, found, detailed=True))
 
     @put("/{project_name_or_id:str}", operation_id="updateProject")
-    async def update_project(self, request: APIRequest, project_name_or_id: str) -> Response[Any]:
+    async def update_project(self, request: APIRequest, project_name_or_id: FromPath[str]) -> Response[Any]:
         """Changes the settings that are given, and leaves the others as they are."""
         document = request.document(ProjectReq)
         access, project = request.services.access, request.project(project_name_or_id)
@@ -125,7 +126,7 @@ class ProjectController(Controller):
         return empty()
 
     @delete("/{project_name_or_id:str}", operation_id="deleteProject", status_code=200)
-    async def delete_project(self, request: APIRequest, project_name_or_id: str) -> Response[Any]:
+    async def delete_project(self, request: APIRequest, project_name_or_id: FromPath[str]) -> Response[Any]:
         """Deletes a project that has no repositories."""
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, PROJECT_DELETE, project)
@@ -133,7 +134,9 @@ class ProjectController(Controller):
         return empty()
 
     @get("/{project_name_or_id:str}/_deletable", operation_id="getProjectDeletable")
-    async def project_deletable(self, request: APIRequest, project_name_or_id: str) -> Response[ProjectDeletable]:
+    async def project_deletable(
+        self, request: APIRequest, project_name_or_id: FromPath[str]
+    ) -> Response[ProjectDeletable]:
         """Whether a project can be deleted."""
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, PROJECT_DELETE, project)
@@ -143,7 +146,7 @@ class ProjectController(Controller):
         return answer(ProjectDeletable(deletable=True))
 
     @get("/{project_name_or_id:str}/summary", operation_id="getProjectSummary")
-    async def project_summary(self, request: APIRequest, project_name_or_id: str) -> Response[ProjectSummary]:
+    async def project_summary(self, request: APIRequest, project_name_or_id: FromPath[str]) -> Response[ProjectSummary]:
         """A project in numbers: those of its members and its quota for who may see them."""
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, PROJECT_READ, project)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar import Controller, Response, delete, get, patch, post, put
+from litestar.params import FromPath
 
 from longshore.access.models import (
     ROBOT_CREATE,
@@ -74,14 +75,14 @@ class RobotController(Controller):
         return created(f"/api/v2.0/robots/{made.id}", shown_created(made))
 
     @get("/{robot_id:str}", operation_id="GetRobotByID")
-    async def get_robot(self, request: APIRequest, robot_id: str) -> Response[Robot]:
+    async def get_robot(self, request: APIRequest, robot_id: FromPath[str]) -> Response[Robot]:
         """A robot."""
         number, services = parse_id(robot_id, "robot_id"), request.services
         robot = await authorise_robot(services.access, services.robot_queries, request.caller, ROBOT_READ, number)
         return answer(shown_robot(robot))
 
     @put("/{robot_id:str}", operation_id="UpdateRobot")
-    async def update_robot(self, request: APIRequest, robot_id: str) -> Response[Any]:
+    async def update_robot(self, request: APIRequest, robot_id: FromPath[str]) -> Response[Any]:
         """Replaces what a robot may do, and whether and how long it may."""
         number, services, document = parse_id(robot_id, "robot_id"), request.services, request.document(RobotUpdate)
         robot = await authorise_robot(services.access, services.robot_queries, request.caller, ROBOT_UPDATE, number)
@@ -98,7 +99,7 @@ class RobotController(Controller):
         return empty()
 
     @patch("/{robot_id:str}", operation_id="RefreshSec")
-    async def refresh_secret(self, request: APIRequest, robot_id: str) -> Response[RobotSec]:
+    async def refresh_secret(self, request: APIRequest, robot_id: FromPath[str]) -> Response[RobotSec]:
         """Replaces the secret at once: by the given one, or by a new one that is told this once."""
         number, services, document = parse_id(robot_id, "robot_id"), request.services, request.document(RobotSecReq)
         await authorise_robot(services.access, services.robot_queries, request.caller, ROBOT_UPDATE, number)
@@ -106,7 +107,7 @@ class RobotController(Controller):
         return answer(RobotSec(secret=secret or ""))
 
     @delete("/{robot_id:str}", operation_id="DeleteRobot", status_code=200)
-    async def delete_robot(self, request: APIRequest, robot_id: str) -> Response[Any]:
+    async def delete_robot(self, request: APIRequest, robot_id: FromPath[str]) -> Response[Any]:
         """Deletes a robot."""
         number, services = parse_id(robot_id, "robot_id"), request.services
         await authorise_robot(services.access, services.robot_queries, request.caller, ROBOT_DELETE, number)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Controller, Response, delete, get, post, put
+from litestar.params import FromPath
 
 from longshore.access.models import (
     USER_CREATE,
@@ -55,14 +56,14 @@ class UserController(Controller):
         return answer(shown_user(await _user(request.services.user_queries, user_id)))
 
     @get("/{user_id:str}", operation_id="getUser")
-    async def get_user(self, request: APIRequest, user_id: str) -> Response[UserResp]:
+    async def get_user(self, request: APIRequest, user_id: FromPath[str]) -> Response[UserResp]:
         """A user."""
         number = parse_id(user_id, "user_id")
         await authorise_user(request.services.access, request.caller, USER_READ, number)
         return answer(shown_user(await _user(request.services.user_queries, number)))
 
     @delete("/{user_id:str}", operation_id="deleteUser", status_code=200)
-    async def delete_user(self, request: APIRequest, user_id: str) -> Response[Any]:
+    async def delete_user(self, request: APIRequest, user_id: FromPath[str]) -> Response[Any]:
         """Ends an account."""
         number, principal = parse_id(user_id, "user_id"), request.caller.principal
         await request.services.access.authorise_system(request.caller, USER_DELETE)
@@ -71,7 +72,7 @@ class UserController(Controller):
         return empty()
 
     @put("/{user_id:str}/sysadmin", operation_id="setUserSysAdmin")
-    async def set_sysadmin(self, request: APIRequest, user_id: str) -> Response[Any]:
+    async def set_sysadmin(self, request: APIRequest, user_id: FromPath[str]) -> Response[Any]:
         """Makes a user a system administrator, or no longer."""
         number, document = parse_id(user_id, "user_id"), request.document(UserSysAdminFlag)
         await request.services.access.authorise_system(request.caller, USER_UPDATE)
@@ -79,7 +80,7 @@ class UserController(Controller):
         return empty()
 
     @put("/{user_id:str}/password", operation_id="updateUserPassword")
-    async def update_password(self, request: APIRequest, user_id: str) -> Response[Any]:
+    async def update_password(self, request: APIRequest, user_id: FromPath[str]) -> Response[Any]:
         """Sets a password; whoever changes the own one gives the old one too."""
         number, document = parse_id(user_id, "user_id"), request.document(PasswordReq)
         own = await authorise_user(request.services.access, request.caller, USER_UPDATE, number)

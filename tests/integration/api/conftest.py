@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API over a fresh database, called as ASGI; teams of everybody who may call it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from longshore.access.models import Permission, PrincipalKind, Role
+from longshore.access.service import AccessService
+from longshore.access.sign_in import SignIn
+from longshore.access.throttle import Throttle
+from longshore.access.tokens import TokenService
+from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
+from longshore.api.app import build_api
+from longshore.api.services import APIServices
+from longshore.database.connection import Connection, Database
+from longshore.database.statement import Statement
+from longshore.distribution.authentication import Authenticator
+from longshore.edge.asgi import Receive, Scope, Send
+from longshore.edge.origin import TrustedProxies
+from longshore.edge.request import Request
+from longshore.identity.credentials import UserCredentials
+from longshore.identity.first_start import ensure_admin
+from longshore.identity.hashing import Passwords
+from longshore.identity.models import NewUser
+from longshore.identity.queries import UserQueries
+from longshore.identity.service import UserService
+from longshore.oci.names import ProjectName
+from longshore.projects.queries import ProjectQueries
+from longshore.projects.service import ProjectService
+from longshore.robots.credentials import RobotCredentials
+from longshore.robots.models import NEVER, NewRobot, RobotGrant
+from longshore.robots.queries import RobotQueries
+from longshore.robots.secret import RobotSecrets
+from longshore.robots.service import RobotService
+
+KEY = b"k" * 32
+PASSWORD = "Secret-1234"
+SYSTEM_ONLY = frozenset({Permission("project", "list")})
+
+_TABLES = ("projects", "project_members", "project_metadata", "users", "robots")
+_ROWS = {name: Statement(f"SELECT * FROM {name} ORDER BY 1, 2") for name in _TABLES}
+
+
+@dataclass(frozen=True)
+class Account:
+    """Somebody who can log in; a robot is known by its shown name."""
+
+    id: int
+    name: str
+    secret: str = PASSWORD
+
+
+@dataclass(frozen=True)
+class Team:
+    """A private project, a member of each role with the number of its membership, and a robot that may do everything there."""
+
+    id: int
+    name: str
+    members: dict[Role, Account]
+    member_ids: dict[Role, int]
+    robot: Account
+
+
+class World:
+    """All services behind the API over one database, and clients to call it."""
+
+    def __init__(self, database: Database, stack: AsyncExitStack) -> None:
+        self.database = database
+        self.passwords = Passwords(memory_kib=64)
+        stack.callback(self.passwords.close)
+        self.users, self.user_queries = UserService(database, self.passwords), UserQueries(database)
+        self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
+        secrets = RobotSecrets(KEY)
+        self.robots, self.robot_queries = RobotService(database, secrets), RobotQueries(database)
+        self.access = AccessService(
+            database, {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries}
+        )
+        self.tokens = TokenService(KEY)
+        sign_in = SignIn(
+            UserCredentials(database, self.passwords), RobotCredentials(database, secrets), Throttle(database)
+        )
+        self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
+        self.api = build_api(
+            APIServices(
+                access=self.access,
+                authenticator=Authenticator(self.tokens, sign_in),
+                projects=self.projects,
+                project_queries=self.project_queries,
+                users=self.users,
+                user_queries=self.user_queries,
+                robots=self.robots,
+                robot_queries=self.robot_queries,
+                health=self._health,
+            )
+        )
+        self._stack = stack
+        self._numbers = itertools.count(1)
+
+    async def _health(self) -> dict[str, str]:
+        return self.states
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the composition root does before it calls the API."""
+        scope["state"] = {"request": Request(scope, receive, proxies=TrustedProxies(), body_seconds=5)}
+        await self.api(scope, receive, send)
+
+    async def client(self, account: Account | None) -> httpx.AsyncClient:
+        """A client that calls as somebody, or as nobody."""
+        auth = None if account is None else (account.name, account.secret)
+        transport = httpx.ASGITransport(app=self)
+        made = httpx.AsyncClient(transport=transport, base_url="http://registry.test/api/v2.0", auth=auth)
+        return await self._stack.enter_async_context(made)
+
+    @property
+    def number(self) -> int:
+        """A number that wasn't used yet."""
+        return next(self._numbers)
+
+    async def user(self, name: str = "", *, sysadmin: bool = False) -> Account:
+        """A new user."""
+        name = name or f"user{self.number}"
+        new = NewUser(username=name, password=PASSWORD, email=f"{name}@test.test", realname=name, sysadmin=sysadmin)
+        return Account(await self.users.create(new), name)
+
+    async def project(self, name: str = "", *, public: bool = False) -> tuple[int, str]:
+        """A new project without members."""
+        name = name or f"project{self.number}"
+        return await self.projects.create(ProjectName(name), owner_id=None, public=public), name
+
+    async def robot(self, *grants: RobotGrant, project: str | None = None) -> Account:
+        """A new robot of the system, or of a project."""
+        named = None if project is None else ProjectName(project)
+        new = NewRobot(name=f"robot{self.number}", grants=grants, duration_days=NEVER, project=named)
+        made = await self.robots.create(new, creator="admin")
+        return Account(made.id, made.shown_name, made.secret)
+
+    async def system_robot(self) -> Account:
+        """A robot that may do everything in the system that robots may, and nothing in projects."""
+        return await self.robot(RobotGrant("/", GRANTABLE_IN_SYSTEM))
+
+    async def team(self) -> Team:
+        """A new team."""
+        project_id, name = await self.project()
+        members = {role: await self.user() for role in Role}
+        ids = {role: await self.projects.add_member(project_id, account.id, role) for role, account in members.items()}
+        robot = await self.robot(RobotGrant(name, GRANTABLE_IN_PROJECTS), project=name)
+        return Team(project_id, name, members, ids, robot)
+
+    async def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Everything that the API can change."""
+
+        async def read(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+            found = {name: await connection.all(rows) for name, rows in _ROWS.items()}
+            return {name: [tuple(cast("Iterable[Any]", row)) for row in rows] for name, rows in found.items()}
+
+        return await self.database.read(read)
+
+
+@pytest.fixture
+async def world(database: Database) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        made = World(database, stack)
+        await ensure_admin(database, made.passwords, password=PASSWORD)
+        yield made
+
+
+@pytest.fixture
+def admin() -> Account:
+    return Account(1, "admin")

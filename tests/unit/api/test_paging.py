@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+
+from longshore.api.paging import Page, exactly, listing, page_headers, parse_page
+from longshore.api.query import Term, is_true, parse_flag, parse_q
+from longshore.edge.origin import TrustedProxies
+from longshore.edge.request import Request
+from longshore.oci.errors import BadRequest, Unprocessable
+
+NAMES = [f"name{number:05}" for number in range(2_500)]
+
+
+def _request(query: str) -> Request:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "path": "/x", "query_string": query.encode(), "headers": []}
+    return Request(scope, receive, proxies=TrustedProxies(), body_seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("", Page(1, 10)),
+        ("page=&page_size=", Page(1, 10)),
+        ("page=3&page_size=100", Page(3, 100)),
+        ("page=0", Page(1, 10)),
+        ("page=-4&page_size=7", Page(1, 7)),
+        ("page_size=0", Page(1, None)),
+        ("page=9&page_size=-1", Page(9, None)),
+    ],
+)
+def test_parse_page(query: str, page: Page) -> None:
+    """The default is the first ten; a page below one is the first, a size below one is everything."""
+    assert parse_page(_request(query)) == page
+
+
+@pytest.mark.parametrize(
+    "query", ["page=x", "page=1.5", "page_size=101", "page_size=9999", "page=1e3", "page=" + "9" * 30]
+)
+def test_unacceptable_page(query: str) -> None:
+    """What is no integer, and a size over a hundred, is unprocessable."""
+    with pytest.raises(Unprocessable):
+        parse_page(_request(query))
+
+
+@pytest.mark.parametrize(
+    ("page", "first", "count"),
+    [
+        (Page(1, 10), 0, 10),
+        (Page(3, 10), 20, 10),
+        (Page(25, 100), 2400, 100),
+        (Page(26, 100), 0, 0),
+        (Page(1, None), 0, 2500),
+    ],
+)
+async def test_listing(page: Page, first: int, count: int) -> None:
+    """A page has the items that belong on it and the total, whatever page it is; one behind the end is empty."""
+    asked = []
+
+    async def load(after: str, limit: int) -> tuple[list[str], int]:
+        asked.append(limit)
+        return [name for name in NAMES if name > after][:limit], len(NAMES)
+
+    found = await listing(page, load, key=lambda name: name)
+    assert found.items == NAMES[first : first + count]
+    assert found.total == len(NAMES)
+    assert max(asked) <= 1_000
+
+
+def test_exactly() -> None:
+    """Items that are all known are cut into the same pages."""
+    assert exactly(Page(2, 2), ["a", "b", "c"]).items == ["c"]
+    assert exactly(Page(1, None), ["a", "b", "c"]).items == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("page", "total", "link"),
+    [
+        (Page(1, 10), 10, None),
+        (Page(1, 10), 11, '</p?q=a%2Cb&page=2&page_size=10>; rel="next"'),
+        (
+            Page(2, 10),
+            21,
+            '</p?q=a%2Cb&page=1&page_size=10>; rel="prev" , </p?q=a%2Cb&page=3&page_size=10>; rel="next"',
+        ),
+        (Page(3, 10), 21, '</p?q=a%2Cb&page=2&page_size=10>; rel="prev"'),
+        (Page(9, 10), 21, None),
+        (Page(1, None), 21, None),
+    ],
+)
+def test_links(page: Page, total: int, link: str | None) -> None:
+    """Links name the neighbours that there are, with the other parameters, and have no comma but between them."""
+    headers = page_headers(_request("page=7&q=a%2Cb"), "/p", page, total)
+    assert headers == ({"X-Total-Count": str(total)} | ({} if link is None else {"Link": link}))
+
+
+@pytest.mark.parametrize(
+    ("query", "terms"),
+    [
+        ("", {}),
+        ("q=", {}),
+        ("q=name=a", {"name": Term("a")}),
+        ("q=name=~a%20b", {"name": Term("a b", fuzzy=True)}),
+        ("q=other=1,Level=project", {"Level": Term("project")}),
+        ("q=name=\\~a", {"name": Term("~a")}),
+    ],
+)
+def test_q(query: str, terms: dict[str, Term]) -> None:
+    """Exact and fuzzy conditions on known keys are read, others are ignored."""
+    assert parse_q(_request(query), "name", "Level") == terms
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["q=name", "q=name=", "q==a", "q=name=a,", "q=name=[1~2]", "q=name={a b}", "q=name=a%2500", "q=name=a%252Cb"],
+)
+def test_q_that_is_none(query: str) -> None:
+    """What isn't of the form key=value is refused, and so are lists and ranges: silence would pass for a filter."""
+    with pytest.raises(BadRequest):
+        parse_q(_request(query), "name")
+
+
+@pytest.mark.parametrize("word", ["true", "1", "YES", "ok", "y", "On", "selected", "checked", "t", "enabled"])
+def test_true(word: str) -> None:
+    """Many words say true, in any case."""
+    assert is_true(word)
+
+
+def test_flag() -> None:
+    """An empty parameter counts as absent; any other word is false."""
+    assert parse_flag(_request("public="), "public") is None
+    assert parse_flag(_request(""), "public") is None
+    assert parse_flag(_request("public=maybe"), "public") is False
