@@ -88,6 +88,8 @@ class _API:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = list(_tidied(message["headers"], head=request.method == "HEAD"))
+            elif request.method == "HEAD":
+                message["body"] = b""
             await send(message)
 
         try:

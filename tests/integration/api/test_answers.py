@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from longshore.access.models import Permission
+from longshore.edge.asgi import Message, Receive, Scope, Send
 from longshore.robots.models import RobotGrant
 from longshore.storage.filesystem import FilesystemStore
 from tests.builders import World as Builder
@@ -465,6 +466,24 @@ async def test_health(world: World) -> None:
 async def test_slashes(world: World, admin: Account, path: str) -> None:
     """Paths work with and without a slash at the end, without redirect, and with doubled slashes."""
     assert (await (await world.client(admin)).get(f"http://registry.test/api/v2.0{path}")).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["library", "nothing"])
+async def test_head_sends_no_byte(world: World, admin: Account, name: str) -> None:
+    """A HEAD sends no body, not even one that the server in front would have to swallow."""
+    sent: list[bytes] = []
+
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            sent.append(message.get("body", b""))
+            await send(message)
+
+        await world(scope, receive, counted)
+
+    transport = httpx.ASGITransport(app=counting)
+    async with httpx.AsyncClient(transport=transport, base_url="http://registry.test") as client:
+        await client.head(f"/api/v2.0/projects?project_name={name}", auth=(admin.name, admin.secret))
+    assert b"".join(sent) == b""
 
 
 @pytest.mark.parametrize(

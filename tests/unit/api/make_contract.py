@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]  # its types are nobody else's business here
+import yaml
 
 _ROOT = Path(__file__).parents[3]
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
