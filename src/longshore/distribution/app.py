@@ -40,6 +40,8 @@ _ROUTES: dict[str, dict[str, Handler]] = {
     "tags": {"GET": lists.tags, "HEAD": lists.tags},
     "referrers": {"GET": lists.referrers, "HEAD": lists.referrers},
 }
+# What the version check and the catalog know.
+_READING = ("GET", "HEAD")
 _SCOPE_TEXT = re.compile(r"[A-Za-z0-9._:/@*,+ -]*")
 # What a challenge asks the token service for.
 _SCOPES = {
@@ -112,14 +114,12 @@ class DistributionAPI:
 
     async def _root(self, request: Request, caller: Caller) -> Response:
         if request.path in {"/v2/", "/v2"}:
-            if request.method not in {"GET", "HEAD"}:
-                raise Unsupported(f"{request.method} is not supported here. Use GET.")
+            _require_reading(request)
             # Docker learns from this answer how to log in, so an anonymous caller is asked to, here and only here.
             await self._services.access.authorise_login(caller)
             return Response(200, [(b"content-type", b"application/json; charset=utf-8")], b"{}")
         if request.path in {"/v2/_catalog", "/v2/_catalog/"}:
-            if request.method not in {"GET", "HEAD"}:
-                raise Unsupported(f"{request.method} is not supported here. Use GET.")
+            _require_reading(request)
             return await lists.catalog(request, self._services, caller)
         raise NotFound(f"There is nothing at {request.path[:200]!r}: no route of the distribution API has this form.")
 
@@ -133,7 +133,8 @@ class DistributionAPI:
                 body = await request.whole_body(MAXIMUM_BODY, "form")
                 answer = await endpoint.post(body, request.header(b"content-type") or "", source)
             else:
-                raise Unsupported(f"{request.method} is not supported here. Use GET or POST.")
+                refusal = Unsupported(f"{request.method} is not supported here. Use GET or POST.")
+                return render(refusal, request, [(b"allow", b"GET, HEAD, POST")])
         except Unauthorized as error:
             return render(error, request, [(b"www-authenticate", BASIC.encode())])
         # A token is for the one who asked (RFC 6749, 5.1).
@@ -152,9 +153,14 @@ class DistributionAPI:
                 scope += f" repository:{origin}:pull"
             value = bearer(token_realm(request.origin), scope=_quotable(scope), error=reason)
             return [(b"www-authenticate", value.encode())]
-        if isinstance(error, Unsupported) and route is not None:
-            return [(b"allow", ", ".join(_ROUTES[route.kind]).encode())]
+        if isinstance(error, Unsupported):
+            return [(b"allow", ", ".join(_READING if route is None else _ROUTES[route.kind]).encode())]
         return []
+
+
+def _require_reading(request: Request) -> None:
+    if request.method not in _READING:
+        raise Unsupported(f"{request.method} is not supported here. Use GET.")
 
 
 def _quotable(scope: str) -> str:

@@ -14,7 +14,7 @@ from longshore.oci.digest import Digest
 from longshore.oci.names import RepositoryName
 from longshore.oci.ranges import ByteRange, etag_matches
 from longshore.registry.models import StoredBlob
-from longshore.storage.port import BlobReader
+from longshore.storage.port import BlobReader, StoreUnavailable
 
 # Pieces below the allocator's threshold for mapped memory: larger ones cost a map and an unmap each.
 _PIECE = 64 * 1024
@@ -40,14 +40,19 @@ async def get(request: Request, services: Services, caller: Caller, name: Reposi
     known = request.header(b"if-none-match")
     if known is not None and etag_matches(known, digest):
         return Response(304, _identity(blob))
-    wanted = request.header(b"range")
-    part = None if wanted is None else ByteRange.parse(wanted, blob.size)
+    part = _part(request, blob)
     start, length = (0, blob.size) if part is None else (part.start, part.length)
     headers = [_OCTETS, *_identity(blob), (b"content-length", str(length).encode()), (b"accept-ranges", b"bytes")]
     if part is not None:
         headers.append((b"content-range", part.content_range(blob.size).encode()))
     status = 200 if part is None else 206
     reader = await services.store.open(blob.key)
+    if reader.size != blob.size:
+        reader.close()
+        raise StoreUnavailable(
+            f"The store holds {reader.size} bytes of blob {digest} instead of {blob.size}: it is damaged. Push the image again;"
+            " `longshore verify` lists what else is damaged."
+        )
     if length <= _PIECE:
         # Small bodies need no stream: one read, mostly from the page cache, without a thread.
         try:
@@ -55,7 +60,18 @@ async def get(request: Request, services: Services, caller: Caller, name: Reposi
             return Response(status, headers, body if body is not None else await reader.read(start, length))
         finally:
             reader.close()
-    return Response(status, headers, stream=_pieces(reader, start, length))
+    return Response(status, headers, stream=_pieces(reader, start, length), close=reader.close)
+
+
+def _part(request: Request, blob: StoredBlob) -> ByteRange | None:
+    """The range asked for; None for the whole, also where it was to be of another content (RFC 9110, 13.1.5)."""
+    wanted = request.header(b"range")
+    if wanted is None:
+        return None
+    condition = request.header(b"if-range")
+    if condition is not None and not etag_matches(condition, blob.digest):
+        return None
+    return ByteRange.parse(wanted, blob.size)
 
 
 async def delete(request: Request, services: Services, caller: Caller, name: RepositoryName, tail: str) -> Response:
@@ -81,18 +97,15 @@ def _pieces(
 ) -> Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]]:
     async def stream(send: Callable[[bytes], Awaitable[None]]) -> None:
         offset, end = start, start + length
-        try:
-            while offset < end:
-                size = min(_PIECE, end - offset)
-                piece = reader.read_cached(offset, size)
-                if piece is None:
-                    piece = await reader.read(offset, size)
-                await send(piece)
-                offset += len(piece)
-                # A client that takes everything at once must not keep the loop from everybody else.
-                if not offset % (_PIECE * 16):
-                    await asyncio.sleep(0)
-        finally:
-            reader.close()
+        while offset < end:
+            size = min(_PIECE, end - offset)
+            piece = reader.read_cached(offset, size)
+            if piece is None:
+                piece = await reader.read(offset, size)
+            await send(piece)
+            offset += len(piece)
+            # A client that takes everything at once must not keep the loop from everybody else.
+            if not offset % (_PIECE * 16):
+                await asyncio.sleep(0)
 
     return stream

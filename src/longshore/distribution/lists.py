@@ -20,7 +20,7 @@ from longshore.oci.names import RepositoryName
 _MOST_TAGS = 1_000_000
 _MOST_REPOSITORIES = 10_000
 _DEFAULT_REPOSITORIES = 1_000
-_REFERRERS = 1_000
+REFERRERS = 1_000
 
 
 async def tags(request: Request, services: Services, caller: Caller, name: RepositoryName, _tail: str) -> Response:
@@ -69,12 +69,12 @@ async def referrers(request: Request, services: Services, caller: Caller, name: 
     project = await services.access.authorise(caller, REPOSITORY_PULL, name)
     artifact_type = request.parameter("artifactType") or None
     after = request.parameter("after") or "0"
-    if not after.isdigit() or len(after) > 18:
+    if not after.isascii() or not after.isdigit() or len(after) > 18:
         raise PaginationInvalid(
             "`after` comes from the Link of the page before; it is a number. Follow the Link as it is."
         )
     page = await services.listings.referrers(
-        project.id, name.path, subject, artifact_type=artifact_type, after=int(after), limit=_REFERRERS
+        project.id, name.path, subject, artifact_type=artifact_type, after=int(after), limit=REFERRERS
     )
     entries: list[dict[str, Any]] = []
     for found in page.referrers:

@@ -210,6 +210,9 @@ def _parse_form(body: bytes, content_type: str) -> list[tuple[str, str]]:
     if content_type.partition(";")[0].strip().lower() != _FORM:
         raise BadRequest(f"The body of a token request is {_FORM}.")
     try:
-        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAXIMUM_SCOPES + 10, errors="strict")
+        form = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAXIMUM_SCOPES + 10, errors="strict")
     except (UnicodeDecodeError, ValueError):
         raise BadRequest("The body isn't a form of at most 110 fields in UTF-8.") from None
+    if any("\0" in name or "\0" in value for name, value in form):
+        raise BadRequest("The form has the character U+0000. Take it out.")
+    return form

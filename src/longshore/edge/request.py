@@ -15,6 +15,7 @@ from longshore.edge.origin import Origin, TrustedProxies
 from longshore.oci.errors import BadRequest, PayloadTooLarge
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_LONGEST_NUMBER = 18
 _DISCARD_LIMIT = 64 * 1024 * 1024
 
 _instance = os.urandom(6).hex()
@@ -105,7 +106,7 @@ class Request:
         """All query parameters in order, decoded.
 
         Raises:
-            BadRequest: there are too many of them.
+            BadRequest: there are too many of them, or one holds U+0000, which no text in here can.
         """
         if self._query is None:
             text = self.scope["query_string"]
@@ -115,6 +116,8 @@ class Request:
                 )
             except ValueError as error:
                 raise BadRequest("The query has more than 200 parameters. Send fewer.") from error
+            if b"%00" in text and any("\0" in name or "\0" in value for name, value in self._query):
+                raise BadRequest("The query has the character U+0000 (%00). Take it out.")
         return self._query
 
     def parameter(self, name: str) -> str | None:
@@ -123,32 +126,33 @@ class Request:
 
     @property
     def content_length(self) -> int | None:
-        """The announced length of the body in bytes, None when it isn't announced."""
+        """The announced length of the body in bytes, None when it isn't announced or can't be a length."""
         value = self._headers.get(b"content-length")
-        return int(value) if value is not None and value.isdigit() else None
+        return int(value) if value is not None and value.isdigit() and len(value) <= _LONGEST_NUMBER else None
 
     async def body(self) -> AsyncIterator[bytes]:
         """The body in the pieces in which it arrives.
 
+        The time limit is for the client's next piece. It does not run while the caller works on the last one, nor after the
+        caller has stopped reading: either would cancel the caller for what the client has nothing to do with.
+
         Raises:
             ClientGone: the client closed the connection or stalled.
         """
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._body_seconds) as deadline:
-                while True:
+        while True:
+            try:
+                async with asyncio.timeout(self._body_seconds):
                     message = await self._receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientGone
-                    piece = message.get("body", b"")
-                    if piece:
-                        self.received += len(piece)
-                        yield piece
-                    if not message.get("more_body"):
-                        return
-                    deadline.reschedule(loop.time() + self._body_seconds)
-        except TimeoutError as error:
-            raise ClientGone from error
+            except TimeoutError as error:
+                raise ClientGone from error
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece = message.get("body", b"")
+            if piece:
+                self.received += len(piece)
+                yield piece
+            if not message.get("more_body"):
+                return
 
     async def whole_body(self, limit: int, what: str) -> bytes:
         """The whole body, at most `limit` bytes of it.

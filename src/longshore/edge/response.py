@@ -21,18 +21,26 @@ _JSON: Header = (b"content-type", b"application/json; charset=utf-8")
 class Response:
     """What a handler answers.
 
-    `stream`, if given, is called with a function that sends one piece, instead of sending `body`.
+    `stream`, if given, is called with a function that sends one piece, instead of sending `body`. `close` is called when the
+    answer is over, whether the stream has begun or not.
     """
 
-    __slots__ = ("body", "headers", "status", "stream")
+    __slots__ = ("body", "close", "headers", "status", "stream")
 
     def __init__(
-        self, status: int, headers: list[Header] | None = None, body: bytes = b"", *, stream: Stream | None = None
+        self,
+        status: int,
+        headers: list[Header] | None = None,
+        body: bytes = b"",
+        *,
+        stream: Stream | None = None,
+        close: Callable[[], None] | None = None,
     ) -> None:
         self.status = status
         self.headers = headers if headers is not None else []
         self.body = body
         self.stream = stream
+        self.close = close
 
 
 def json_response(status: int, value: Any, headers: list[Header] | None = None) -> Response:
@@ -64,15 +72,24 @@ class Sender:
             headers.append((b"content-length", str(len(response.body)).encode()))
         headers.append((b"x-request-id", request.id.encode()))
         self.status = response.status
-        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
-        if response.stream is not None and request.method != "HEAD":
-            await self._stream(request, response.stream)
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        if response.stream is not None:
+            try:
+                await self._send(start)
+                await self._stream(request, response.stream)
+            finally:
+                if response.close is not None:
+                    response.close()
             return
+        await self._send(start)
         body = b"" if request.method == "HEAD" else response.body
         await self._send({"type": "http.response.body", "body": body})
         self.sent = len(body)
 
     async def _stream(self, request: Request, stream: Stream) -> None:
+        if request.method == "HEAD":
+            await self._send({"type": "http.response.body", "body": b""})
+            return
         # The server's send doesn't fail when the client has gone, so the disconnect is awaited beside it.
         loop = asyncio.get_running_loop()
         task = asyncio.current_task()
@@ -95,8 +112,7 @@ class Sender:
                     deadline.reschedule(loop.time() + self._stall_seconds)
 
                 await stream(piece)
-            watch.remove_done_callback(leave)
-            await self._send({"type": "http.response.body", "body": b""})
+                await self._send({"type": "http.response.body", "body": b""})
         except asyncio.CancelledError:
             if gone and task is not None and task.uncancel() == 0:
                 raise ClientGone from None

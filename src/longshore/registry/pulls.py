@@ -15,15 +15,17 @@ from longshore.oci.errors import LongshoreError
 
 _log = structlog.get_logger("longshore.pulls")
 
+# The lock waits for a purge that is under way and then finds nothing, where the foreign key would refuse the whole batch.
 _MANIFEST = Statement(
     "INSERT INTO manifest_pulls (manifest_id, pull_count, pulled_at)"
-    " SELECT id, :count, {now} FROM manifests WHERE id = :id"
+    " SELECT id, :count, {now} FROM manifests WHERE id = :id FOR KEY SHARE"
     " ON CONFLICT (manifest_id) DO UPDATE SET pull_count = manifest_pulls.pull_count + excluded.pull_count,"
     " pulled_at = excluded.pulled_at"
 )
 _PARENTS = Statement(
     "INSERT INTO manifest_pulls (manifest_id, pull_count, pulled_at)"
-    " SELECT parent_id, :count, {now} FROM manifest_children WHERE child_id = :id"
+    " SELECT m.id, :count, {now} FROM manifest_children c JOIN manifests m ON m.id = c.parent_id"
+    " WHERE c.child_id = :id FOR KEY SHARE OF m"
     " ON CONFLICT (manifest_id) DO UPDATE SET pull_count = manifest_pulls.pull_count + excluded.pull_count,"
     " pulled_at = excluded.pulled_at"
 )

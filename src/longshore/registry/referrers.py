@@ -14,10 +14,25 @@ from longshore.oci.digest import Digest
 from longshore.registry import repositories
 from longshore.registry.models import ReferrerDescriptor
 
+PAGE_BYTES = 3 * 1024 * 1024
+"""How much the entries of one page of referrers may have; clients read answers up to 4 MiB. One entry always fits."""
+
+# What an entry has beside its annotations, roughly.
+_ENTRY_BYTES = 400
 _REFERRERS = Statement(
-    "SELECT id, media_type, digest, size, artifact_type, annotations FROM manifests"
-    " WHERE repository_id = :repository_id AND subject_digest = :subject AND deleted_at IS NULL AND id > :after"
-    " AND (CAST(:artifact_type AS TEXT) IS NULL OR artifact_type = :artifact_type) ORDER BY id LIMIT :limit"
+    f"""
+    SELECT id, media_type, digest, size, artifact_type, annotations FROM (
+        SELECT id, media_type, digest, size, artifact_type, annotations, row_number() OVER (ORDER BY id) AS position,
+            sum(length(annotations) + {_ENTRY_BYTES}) OVER (ORDER BY id) AS total
+        FROM (
+            SELECT id, media_type, digest, size, artifact_type, annotations FROM manifests
+            WHERE repository_id = :repository_id AND subject_digest = :subject AND deleted_at IS NULL AND id > :after
+            AND (CAST(:artifact_type AS TEXT) IS NULL OR artifact_type = :artifact_type)
+            ORDER BY id LIMIT :limit
+        ) AS listed
+    ) AS measured
+    WHERE position = 1 OR total <= :most_bytes ORDER BY id
+    """
 )
 _CATALOG = Statement(
     "SELECT p.name, r.name FROM projects p JOIN repositories r ON r.project_id = p.id"
@@ -57,8 +72,11 @@ class Listings:
                 after=after,
                 artifact_type=artifact_type,
                 limit=limit + 1,
+                most_bytes=PAGE_BYTES,
             )
             shown = rows[:limit]
+            # A page that its bytes have filled may have been the last one; then the next one is empty.
+            filled = sum(len(row[5]) + _ENTRY_BYTES for row in rows) * 2 > PAGE_BYTES
             return ReferrersPage(
                 tuple(
                     ReferrerDescriptor(
@@ -70,7 +88,7 @@ class Listings:
                     )
                     for row in shown
                 ),
-                shown[-1][0] if len(rows) > limit else None,
+                shown[-1][0] if shown and (len(rows) > limit or filled) else None,
             )
 
         return await self._database.read(read)

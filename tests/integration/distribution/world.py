@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from longshore.access.models import REPOSITORY_PULL, REPOSITORY_PUSH, Permission, PrincipalKind
 from longshore.access.ports import Accounts
@@ -323,5 +323,9 @@ def index(
     return {"schemaVersion": 2, "mediaType": media_type, "manifests": entries, **members}
 
 
-Scenario = Callable[[World], Awaitable[None]]
-"""One story, told over every database and every store. Its name names the test."""
+class Scenario(Protocol):
+    """One story, told over every database and every store. Its name names the test."""
+
+    __name__: str
+
+    def __call__(self, world: World) -> Awaitable[None]: ...
