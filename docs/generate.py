@@ -30,6 +30,7 @@ import longshore
 import longshore.tables
 from longshore.access import policy, vocabulary
 from longshore.access.models import Permission
+from longshore.api.app import CONTROLLERS
 from longshore.cli.main import app
 from longshore.config import PREFIX, SECRETS, Settings
 from longshore.distribution import app as distribution
@@ -267,6 +268,19 @@ def http_routes() -> str:
     return table(("Method", "Path", "What it does"), rows)
 
 
+def api_operations() -> str:
+    """Every operation of Harbor's API that this release has."""
+    rows = []
+    for controller in CONTROLLERS:
+        base = controller.path if isinstance(controller.path, str) else ""
+        for handler in vars(controller).values():
+            for path in getattr(handler, "paths", ()):
+                whole = re.sub(r"\{(\w+):\w+\}", r"{\1}", (base + path).rstrip("/"))
+                for method in sorted(handler.http_methods):
+                    rows.append((code(method), code(whole), first_sentence(handler.fn)))
+    return table(("Method", "Path", "What it does"), sorted(rows, key=lambda row: (row[1], row[0])))
+
+
 def tables() -> str:
     """Every table with its columns; what a comment says of one."""
     parts = []
@@ -309,6 +323,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "events": events,
     "http-routes": http_routes,
+    "api-operations": api_operations,
     "tables": tables,
     "permissions": permissions,
     "robot-permissions": robot_permissions,
