@@ -43,6 +43,7 @@ DOCS = ROOT / "docs"
 SOURCE = ROOT / "src" / "longshore"
 BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
 
+_NOTHING = "-"
 _UNITS = ((3_600, "h"), (60, "m"), (1, "s"))
 _KINDS = {"Counter": "counter", "Gauge": "gauge", "Histogram": "histogram", "Summary": "summary"}
 _PATHS = {
@@ -113,7 +114,7 @@ def _bound(limit: object) -> Iterator[tuple[str, Any]]:
 def _default(field: FieldInfo) -> str:
     value = field.default
     if value is None or value == ():
-        return "–"
+        return _NOTHING
     if isinstance(value, timedelta):
         return code(duration(value))
     return code(str(value))
@@ -145,7 +146,9 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 def cli() -> str:
     """A section for every command, with its arguments and options."""
-    return "\n".join(f"## `{name}`\n\n{command.help or ''}\n\n{_parameters(name, command)}" for name, command in commands())
+    return "\n".join(
+        f"## `{name}`\n\n{command.help or ''}\n\n{_parameters(name, command)}" for name, command in commands()
+    )
 
 
 def _parameters(name: str, command: Any) -> str:
@@ -153,7 +156,9 @@ def _parameters(name: str, command: Any) -> str:
     arguments = [parameter for parameter in shown if parameter.param_type_name == "argument"]
     options = [parameter for parameter in shown if parameter.param_type_name == "option"]
     words = [name, *(_usage(argument) for argument in arguments), *(["[options]"] if options else [])]
-    rows = [(_spelling(parameter), _takes(parameter), _otherwise(parameter), parameter.help or "") for parameter in shown]
+    rows = [
+        (_spelling(parameter), _takes(parameter), _otherwise(parameter), parameter.help or "") for parameter in shown
+    ]
     text = f"```text\n{' '.join(words)}\n```\n"
     return text + ("\n" + table(("Argument or option", "Takes", "Default", "Meaning"), rows) if rows else "")
 
@@ -185,7 +190,7 @@ def _otherwise(parameter: Any) -> str:
     if parameter.envvar:
         return code(f"${parameter.envvar}")
     value = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
-    return "–" if value is None or value is False or value in ("", []) else code(str(value))
+    return _NOTHING if value is None or value is False or value in ("", []) else code(str(value))
 
 
 # --- errors
@@ -200,11 +205,12 @@ def errors() -> str:
 def special_errors() -> str:
     """What the features raise: each answers with the code of the error that it is a case of."""
     import_everything()
-    rows = []
-    for error in sorted(set(_leaves(LongshoreError)) - set(ERRORS), key=lambda leaf: (leaf.status, leaf.__name__)):
-        # What would be UNKNOWN is raised at start or in the background: no client meets it.
-        if error.__module__.startswith("longshore.") and error.code != "UNKNOWN":
-            rows.append((str(error.status), code(error.code), code(error.__name__), first_sentence(error)))
+    # What would be UNKNOWN is raised at start or in the background: no client meets it.
+    rows = [
+        (str(error.status), code(error.code), code(error.__name__), first_sentence(error))
+        for error in sorted(set(_leaves(LongshoreError)) - set(ERRORS), key=lambda leaf: (leaf.status, leaf.__name__))
+        if error.__module__.startswith("longshore.") and error.code != "UNKNOWN"
+    ]
     return table(("Status", "Code", "In the source", "When"), rows)
 
 
@@ -239,7 +245,12 @@ def _metrics() -> Iterator[tuple[str, str, str, str]]:
                 continue
             labels = values[2] if len(values) > 2 and isinstance(values[2], tuple) else ()
             name = values[0] + ("_total" if node.func.id == "Counter" else "")
-            yield code(name), _KINDS[node.func.id], ", ".join(code(label) for label in labels) or "–", str(values[1])
+            yield (
+                code(name),
+                _KINDS[node.func.id],
+                ", ".join(code(label) for label in labels) or _NOTHING,
+                str(values[1]),
+            )
 
 
 def _literal(node: ast.expr) -> Any:
@@ -270,15 +281,17 @@ def http_routes() -> str:
 
 def api_operations() -> str:
     """Every operation of Harbor's API that this release has."""
-    rows = []
-    for controller in CONTROLLERS:
-        base = controller.path if isinstance(controller.path, str) else ""
-        for handler in vars(controller).values():
-            for path in getattr(handler, "paths", ()):
-                whole = re.sub(r"\{(\w+):\w+\}", r"{\1}", (base + path).rstrip("/"))
-                for method in sorted(handler.http_methods):
-                    rows.append((code(method), code(whole), first_sentence(handler.fn)))
-    return table(("Method", "Path", "What it does"), sorted(rows, key=lambda row: (row[1], row[0])))
+    rows = sorted(row for controller in CONTROLLERS for row in _operations(controller))
+    return table(("Path", "Method", "What it does"), rows)
+
+
+def _operations(controller: Any) -> Iterator[tuple[str, str, str]]:
+    base = controller.path if isinstance(controller.path, str) else ""
+    for handler in vars(controller).values():
+        for path in getattr(handler, "paths", ()):
+            whole = re.sub(r"\{(\w+):\w+\}", r"{\1}", (base + path).rstrip("/"))
+            for method in sorted(handler.http_methods):
+                yield code(whole), code(method), first_sentence(handler.fn)
 
 
 def tables() -> str:
@@ -286,7 +299,7 @@ def tables() -> str:
     parts = []
     for found in longshore.tables.metadata.sorted_tables:
         rows = [
-            (code(column.name), str(column.type).lower(), "yes" if column.nullable else "–", column.comment or "")
+            (code(column.name), str(column.type).lower(), "yes" if column.nullable else _NOTHING, column.comment or "")
             for column in found.columns
         ]
         comment = f"{found.comment}\n\n" if found.comment else ""

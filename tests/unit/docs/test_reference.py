@@ -54,7 +54,9 @@ def test_prose_on_settings_names_existing_ones() -> None:
     assert not unknown
 
 
-@pytest.mark.parametrize(("name", "command"), list(generate.commands()), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "command"), list(generate.commands()), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_command_is_documented(name: str, command: object) -> None:
     """A command has a section with each of its options, and says of each what it does."""
     section = page("cli").partition(f"## `{name}`\n")[2].partition("\n## ")[0]
@@ -89,7 +91,9 @@ def test_every_metric_is_documented() -> None:
     found = {
         name
         for path in generate.SOURCE.rglob("*.py")
-        for name in re.findall(r'"(longshore_(?:http|reclaim|database|storage|events?|process)_[a-z_]+)"', path.read_text())
+        for name in re.findall(
+            r'"(longshore_(?:http|reclaim|database|storage|events?|process)_[a-z_]+)"', path.read_text()
+        )
     }
     assert found
     assert not {name for name in found if f"`{name}`" not in text and f"`{name}_total`" not in text}
