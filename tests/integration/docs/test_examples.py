@@ -42,8 +42,8 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """A server on a free port, made for one page, with the command line on the path."""
+def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server on a free port, made for one page, with the command line on the path; its parameter is more settings."""
     port = free_port()
     commands = Path(sys.executable).parent
     environment = {
@@ -51,6 +51,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         "LONGSHORE_PORT": str(port),
         "LONGSHORE_DATA_DIR": str(tmp_path / "data"),
         "LONGSHORE_ADMIN_PASSWORD": PASSWORD,
+        **getattr(request, "param", {}),
     }
     log = tmp_path / "log"
     with log.open("wb") as output:
@@ -115,3 +116,53 @@ def test_the_examples_are_found() -> None:
     """The README and both tutorials have examples that are run."""
     found = {str(page.relative_to(ROOT)) for page in RUNNABLE}
     assert {"README.md", "docs/tutorial/first-push-and-pull.md", "docs/tutorial/by-hand-with-curl.md"} <= found
+
+
+@pytest.fixture
+def nginx(server: Server, tmp_path: Path) -> Iterator[str]:
+    """Nginx with the configuration that the how-to shows, in front of the server; the address that it listens on."""
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None or shutil.which("openssl") is None:
+        pytest.skip("the example needs nginx and openssl")
+    page = ROOT / "docs" / "how-to" / "reverse-proxy.md"
+    shown = next(block.text for block in blocks(page) if block.language == "nginx")
+    address = f"127.0.0.1:{free_port()}"
+    shown = shown.replace(ADDRESS, server.address).replace("listen 443 ssl", f"listen {address} ssl")
+    shown = shown.replace("/etc/nginx/registry", str(tmp_path / "registry"))
+    (tmp_path / "nginx.conf").write_text(
+        f"daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log;\nevents {{}}\n"
+        f"http {{\naccess_log off; client_body_temp_path {tmp_path}/body; proxy_temp_path {tmp_path}/proxy;\n"
+        f"fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;\n{shown}\n}}\n"
+    )
+    certificate = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    names = ["-subj", "/CN=127.0.0.1", "-keyout", f"{tmp_path}/registry.key", "-out", f"{tmp_path}/registry.pem"]
+    subprocess.run([*certificate, *names], check=True, capture_output=True)
+    process = subprocess.Popen([program, "-c", tmp_path / "nginx.conf", "-e", tmp_path / "error.log"])
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.mark.parametrize("server", [{"LONGSHORE_TRUSTED_PROXIES": "127.0.0.1"}], indirect=True)
+def test_the_reverse_proxy_example_works(server: Server, nginx: str, tmp_path: Path) -> None:
+    """Behind the nginx of the how-to clients are sent to it for a token, push 3 MiB, and strangers see no metrics."""
+    (tmp_path / "blob").write_bytes(secrets.token_bytes(3 * 1024 * 1024))
+    script = f"""
+        set -euo pipefail
+        for _ in $(seq 100); do curl -sk -o /dev/null https://{nginx}/livez && break; sleep 0.1; done
+        curl -sk -D - -o /dev/null https://{nginx}/v2/ | grep -i '^www-authenticate'
+        digest=sha256:$(sha256sum {tmp_path}/blob | cut -d ' ' -f 1)
+        curl -sk -u admin:{PASSWORD} -X POST --data-binary @{tmp_path}/blob -o /dev/null -w '%{{http_code}}\\n' \
+            "https://{nginx}/v2/library/proxied/blobs/uploads/?digest=$digest"
+        curl -sk https://{nginx}/v2/library/proxied/blobs/$digest | cmp - {tmp_path}/blob && echo same
+        curl -sk -o /dev/null -w '%{{http_code}}\\n' https://{nginx}/metrics
+    """
+    done = subprocess.run(
+        ["bash", "-c", script], env=server.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    challenge, *answers = done.stdout.split("\n")
+    assert f'realm="https://{nginx}/service/token"' in challenge
+    assert answers[:3] == ["201", "same", "403"]
