@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from docs import generate
+from longshore.config import load_settings
 from tests.unit.docs.pages import ROOT, anchors, blocks, inline_code, links, pages, shell_lines
 
 COMMANDS: dict[str, Any] = dict(generate.commands())
@@ -107,3 +108,14 @@ def test_no_host_of_a_package_registry_is_named() -> None:
     hosts = re.compile(r"\b(?:docker\.io|quay\.io|ghcr\.io|gcr\.io|registry\.k8s\.io|pypi\.org|npmjs\.(?:com|org))\b")
     for page in pages():
         assert hosts.search(page.read_text()) is None, page
+
+
+def test_the_example_of_a_configuration_file_is_right(tmp_path: Path) -> None:
+    """The TOML file that the page on settings shows is accepted as it stands."""
+    shown = next(
+        block.text for block in blocks(ROOT / "docs" / "reference" / "settings.md") if block.language == "toml"
+    )
+    (tmp_path / "longshore.toml").write_text(shown)
+    settings = load_settings(tmp_path / "longshore.toml", {})
+    assert settings.port == 8443
+    assert settings.external_url == "https://registry.example.com"
