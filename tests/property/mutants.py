@@ -14,11 +14,11 @@ from typing import Any
 
 from longshore.database.connection import Dialect, Transaction
 from longshore.database.statement import Statement
-from longshore.oci.digest import Digest
-from longshore.oci.ranges import ContentRange
-from longshore.registry import blobs, collect, deletion, ledger, manifests, purge, upload_rows, uploads
+from longshore.oci.digest import Algorithm, Digest
+from longshore.registry import blobs, collect, deletion, ledger, manifests, purge, reception, upload_rows, uploads
 from longshore.registry.locking import LockedRepository, lock_by_id
 from longshore.registry.periods import Periods
+from longshore.storage.port import ObjectKey, ObjectMissing
 from tests.property.registry import Configuration
 
 BOTH = (Dialect.SQLITE, Dialect.POSTGRESQL)
@@ -80,7 +80,7 @@ def _uncount_without_lock(_: Configuration) -> None:
 
 
 def _visible_by_lease_alone(_: Configuration) -> None:
-    for module, name in ((blobs, "_FIND"), (blobs, "_PROMISE"), (manifests, "_MEMBERSHIPS")):
+    for module, name in ((blobs, "_FIND"), (blobs, "_PROMISE"), (blobs, "_MOUNTABLE"), (manifests, "_MEMBERSHIPS")):
         statement: Statement = getattr(module, name)
         text = statement.text.replace("mb.repository_id = rb.repository_id AND mb.blob_id = rb.blob_id", "false")
         if text == statement.text:
@@ -101,28 +101,42 @@ def _bytes_removed_before_commit(configuration: Configuration) -> None:
 
 
 def _row_committed_before_bytes(_: Configuration) -> None:
-    async def receive_last(  # noqa: PLR0917 - the product's own signature
+    original = uploads.Uploads.finish
+
+    async def finish(  # the product's own signature
         self: uploads.Uploads,
-        reception: uploads._Reception,
         project_id: int,
         path: str,
+        session_id: str,
         digest: Digest,
         body: AsyncIterator[bytes],
-        content_range: ContentRange | None,
+        **named: Any,
     ) -> None:
         pieces = [piece async for piece in body]
-        size = reception.writer.offset + sum(len(piece) for piece in pieces)
-        await self._commit(project_id, path, reception.session, digest, size, reception.owner)
-        await reception.writer.append(pieces, reception.hasher)
-        await reception.writer.sync()
+        session = await self._look(project_id, path, session_id)
+        if session.received or session.availability is not upload_rows.Availability.FREE or session.key is None:
 
-    uploads.Uploads._receive_last = receive_last  # type: ignore[method-assign] # that is what a mutant does
+            async def again() -> AsyncIterator[bytes]:
+                for piece in pieces:
+                    yield piece
+
+            await original(self, project_id, path, session_id, digest, again(), **named)
+            return
+        session = await self._claim(project_id, path, session_id, None, owner=session_id, completing=True)
+        size = sum(len(piece) for piece in pieces)
+        await self._commit(project_id, path, session, digest, size, session_id)
+        if session.key is not None:
+            writer = await self._begin(session.key)
+            await writer.append(pieces, digest.algorithm.hasher())
+            await writer.close()
+
+    uploads.Uploads.finish = finish  # type: ignore[method-assign] # that is what a mutant does
 
 
 def _session_recorded_after_its_bytes(configuration: Configuration) -> None:
     original = upload_rows.start
 
-    async def start(transaction: Transaction, *arguments: Any, key: Any, **named: Any) -> Any:
+    async def start(transaction: Transaction, *arguments: Any, key: ObjectKey, **named: Any) -> Any:
         descriptor = os.open(configuration.folder / "store" / str(key), os.O_CREAT | os.O_WRONLY)
         os.close(descriptor)
         return await original(transaction, *arguments, key=key, **named)
@@ -149,18 +163,22 @@ def _commit_without_fencing(_: Configuration) -> None:
     _replace(upload_rows, "_TAKE_KEY", "key = :key AND session_id", "(key = :key OR true) AND session_id")
 
 
-def _collector_ignores_edges(_: Configuration) -> None:
-    """… and the foreign key has to stand in for it: nothing may be lost, and the collector must not fail for ever."""
+def _purge_leaves_leases_alone(_: Configuration) -> None:
     _replace(purge, "_LEASE", "lease_until = {now} + :grace", "lease_until = lease_until, hidden_at = hidden_at + 0 * :grace")
 
 
 def _takeover_shares_the_body(_: Configuration) -> None:
     """An abandoned upload goes on in the file that its old owner may still write to."""
 
-    async def take_over(self: uploads.Uploads, session: Any, owner: str, algorithm: Any) -> uploads._Reception:
-        writer = await self._store.resume(session.key, session.received)
-        hasher = uploads._NoHasher()
-        return uploads._Reception(session, owner, writer, hasher, algorithm or uploads.Algorithm(session.algorithm))
+    async def take_over(
+        self: uploads.Uploads, session: Any, owner: str, old: ObjectKey, algorithm: Any
+    ) -> reception.Reception:
+        try:
+            writer = await self._store.resume(old, session.received)
+        except ObjectMissing:
+            writer = await self._store.create(old)
+        chosen = algorithm or Algorithm(session.algorithm)
+        return self._reception(session, owner, writer, reception.NoHasher(), chosen)
 
     uploads.Uploads._take_over = take_over  # type: ignore[method-assign] # that is what a mutant does
 
@@ -177,7 +195,7 @@ MUTANTS: dict[str, Mutant] = {
     "purge_leases_unused_only": Mutant(
         "X leases all blobs it held, under ①", _purge_leases_unused_only, (Dialect.POSTGRESQL,)
     ),
-    "purge_leaves_leases_alone": Mutant("X leases all blobs it held", _collector_ignores_edges),
+    "purge_leaves_leases_alone": Mutant("X leases all blobs it held", _purge_leaves_leases_alone),
     "count_without_lock": Mutant("count takes the rows FOR KEY SHARE", _count_without_lock, (Dialect.POSTGRESQL,)),
     "uncount_without_lock": Mutant("uncount locks the rows first", _uncount_without_lock, (Dialect.POSTGRESQL,)),
     "visible_by_lease_alone": Mutant("an edge makes a blob visible", _visible_by_lease_alone),

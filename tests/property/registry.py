@@ -20,7 +20,7 @@ from longshore.events.sequencer import Sequencer
 from longshore.oci.errors import Conflict
 from longshore.oci.names import ProjectName
 from longshore.projects.service import ProjectService
-from longshore.registry import collect, expiry, purge, review, sweep, uploads
+from longshore.registry import collect, expiry, purge, reception, review, sweep, uploads
 from longshore.registry.blobs import Blobs
 from longshore.registry.collect import Collect
 from longshore.registry.deletion import ManifestDeletion
@@ -88,10 +88,11 @@ def shrink() -> None:
         (sweep, "MINUTE"),
     ):
         setattr(module, name, 100_000)
-    for name, value in (("_PIECE", 400), ("_RECORD_BYTES", 600), ("_REREAD", 300)):
-        setattr(uploads, name, value)
-    for name, seconds in (("_WAIT_SECONDS", 0.01), ("_RECORD_SECONDS", 0.05)):
-        setattr(uploads, name, seconds)
+    for name, value in (("_PIECE", 400), ("_RECORD_BYTES", 600), ("_REREAD", 300), ("_RECORD_SECONDS", 0.05)):
+        if not hasattr(reception, name):
+            raise LookupError(f"reception has no {name} any more")
+        setattr(reception, name, value)
+    uploads._WAIT_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class Registry:
             undelete=Undelete(database, PERIODS),
             repositories=RepositoryDeletion(database, PERIODS),
             projects=ProjectDeletion(database, PERIODS),
-            project_service=ProjectService(database, undelete_window=PERIODS.window),
+            project_service=ProjectService(database, PERIODS),
             sequencer=Sequencer(database),
             steps=(
                 Review(database, PERIODS),
