@@ -161,7 +161,8 @@ async def test_two_deletions_of_a_shared_blob(world: World) -> None:
     second = await world.image(project_id, shared, path="other", tags=["v1"])
     interleaved = Interleaved(
         world.database,
-        "UPDATE project_blobs SET counted = false",
+        # After the first one has looked at what holds the blob, before it commits.
+        "UPDATE project_usage",
         lambda: _delete(world, project_id, second, "other"),
     )
     await ManifestDeletion(interleaved, world.periods).delete(project_id, "app", first, **ALICE)

@@ -241,6 +241,25 @@ async def test_deletion_meets_push_of_a_shared_blob(world: World) -> None:
     assert (await world.usage(project_id))[0] > 1000
 
 
+async def test_deletion_meets_push_of_a_shared_blob_that_came_first(world: World) -> None:
+    """A deletion waits for a push that counts the blob, and then sees that it is held."""
+    project_id = await world.project(sparse="any")
+    shared = world.layer(1000)
+    doomed = await world.image(project_id, shared, tags=["v1"])
+    await world.upload(project_id, shared, path="other")
+    await world.sql("UPDATE repository_blobs SET lease_until = 1 WHERE lease_until IS NOT NULL")
+    interleaved = Interleaved(
+        world.database,
+        # The push has counted; nothing of it is committed.
+        "UPDATE repositories SET listed_at",
+        lambda: ManifestDeletion(world.database, world.periods).delete(project_id, "app", doomed, **ALICE),
+    )
+    kept = await _beside(world, interleaved).image(project_id, shared, path="other", tags=["v1"], upload=False)
+    await interleaved.outcome()
+    assert await world.live() == {str(kept)}
+    assert (await world.usage(project_id))[0] > 1000
+
+
 async def test_repository_deleted_during_push(world: World) -> None:
     """A push whose repository is deleted under it is refused; its blobs went with the repository."""
     project_id = await world.project()
