@@ -123,7 +123,10 @@ def _wait(process: subprocess.Popen[bytes], ready: Path, port: int) -> None:
         if process.poll() is not None:
             raise RuntimeError(f"the PostgreSQL of the tests ended with {process.returncode}")
         # An open port isn't enough: it refuses logins while it starts up.
-        if subprocess.run([ready, "-q", "-h", "127.0.0.1", "-p", str(port)], check=False).returncode == 0:
+        if (
+            subprocess.run([ready, "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres"], check=False).returncode
+            == 0
+        ):
             return
         time.sleep(0.02)
     raise RuntimeError("the PostgreSQL of the tests did not start")

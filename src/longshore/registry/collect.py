@@ -22,12 +22,12 @@ _RETRY = 10 * MINUTE
 _DUE = Statement(
     """
     SELECT DISTINCT first.blob_id FROM (
-        SELECT blob_id FROM repository_blobs WHERE lease_until IS NOT NULL AND lease_until < {now}
+        SELECT blob_id FROM repository_blobs WHERE lease_until IS NOT NULL AND lease_until < (SELECT {now})
         ORDER BY lease_until LIMIT :limit) AS first
     """
 )
 _DEPTH = Statement(
-    "SELECT count(*) FROM (SELECT 1 FROM repository_blobs WHERE lease_until IS NOT NULL AND lease_until < {now}"
+    "SELECT count(*) FROM (SELECT 1 FROM repository_blobs WHERE lease_until IS NOT NULL AND lease_until < (SELECT {now})"
     " LIMIT :limit) AS due"
 )
 _LOCK = Statement(

@@ -17,13 +17,13 @@ _DAY = 24 * 60 * MINUTE
 _EXPIRED = Statement(
     """
     SELECT id FROM upload_sessions
-    WHERE expires_at < {now} AND (owner_until IS NULL OR owner_until < {now})
+    WHERE expires_at < (SELECT {now}) AND (owner_until IS NULL OR owner_until < {now})
     ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
     """
 )
 _DEPTH = Statement(
     "SELECT count(*) FROM (SELECT 1 FROM upload_sessions"
-    " WHERE expires_at < {now} AND (owner_until IS NULL OR owner_until < {now}) LIMIT :limit) AS due"
+    " WHERE expires_at < (SELECT {now}) AND (owner_until IS NULL OR owner_until < {now}) LIMIT :limit) AS due"
 )
 _KEYS_TO_TRASH = Statement(
     "INSERT INTO trash (key, backend, purge_after)"
@@ -43,13 +43,14 @@ _EMPTY = """
 _UNLISTED = Statement(
     f"""
     SELECT id, created_at, {_EMPTY} AS empty FROM repositories
-    WHERE listed_at IS NULL AND deleted_at IS NULL AND (created_at, id) > (:after_at, :after_id) AND created_at < {{now}} - :age
+    WHERE listed_at IS NULL AND deleted_at IS NULL AND (created_at, id) > (:after_at, :after_id)
+    AND created_at < (SELECT {{now}}) - :age
     ORDER BY created_at, id LIMIT :limit
     """
 )
 _UNLISTED_DEPTH = Statement(
     "SELECT count(*) FROM (SELECT 1 FROM repositories"
-    " WHERE listed_at IS NULL AND deleted_at IS NULL AND created_at < {now} - :age"
+    " WHERE listed_at IS NULL AND deleted_at IS NULL AND created_at < (SELECT {now}) - :age"
     f" AND {_EMPTY} LIMIT :limit) AS due"
 )
 _DROP_REPOSITORY = Statement(
@@ -57,7 +58,7 @@ _DROP_REPOSITORY = Statement(
 )
 
 _PURGED = """
-    purge_after IS NOT NULL AND purge_after < {now} AND deleted_at IS NOT NULL
+    purge_after IS NOT NULL AND purge_after < (SELECT {now}) AND deleted_at IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM repositories r WHERE r.project_id = projects.id)
     AND NOT EXISTS (SELECT 1 FROM project_blobs pb WHERE pb.project_id = projects.id)
 """

@@ -66,7 +66,7 @@ _COUNT_REPOSITORIES = Statement(
     f"UPDATE project_blobs SET counted = true WHERE {_OF_REPOSITORIES} AND NOT counted AND {HELD} RETURNING size"
 )
 _LIVE_MANIFESTS = Statement(
-    "SELECT coalesce(sum(size), 0) FROM manifests WHERE repository_id = ANY(:repository_ids) AND deleted_at IS NULL"
+    "SELECT coalesce(sum(size), 0) FROM manifests WHERE repository_id = ANY(:repository_ids) AND purge_after IS NULL"
 )
 _LISTED = Statement("SELECT count(*) FROM repositories WHERE id = ANY(:repository_ids) AND listed_at IS NOT NULL")
 _CHANGE_REPOSITORIES = Statement(

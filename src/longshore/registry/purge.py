@@ -22,11 +22,12 @@ _WINDOW = 8
 _DUE = Statement(
     """
     SELECT m.id, m.repository_id, EXISTS (SELECT 1 FROM manifest_children c WHERE c.child_id = m.id) AS contained
-    FROM manifests m WHERE m.purge_after IS NOT NULL AND m.purge_after < {now} ORDER BY m.purge_after LIMIT :limit
+    FROM manifests m WHERE m.purge_after IS NOT NULL AND m.purge_after < (SELECT {now})
+    ORDER BY m.purge_after LIMIT :limit
     """
 )
 _DEPTH = Statement(
-    "SELECT count(*) FROM (SELECT 1 FROM manifests WHERE purge_after IS NOT NULL AND purge_after < {now}"
+    "SELECT count(*) FROM (SELECT 1 FROM manifests WHERE purge_after IS NOT NULL AND purge_after < (SELECT {now})"
     " LIMIT :limit) AS due"
 )
 _LOCK = Statement(
@@ -41,7 +42,7 @@ _LEASE = Statement(
 _REVIEW = Statement(
     """
     UPDATE manifests SET review_after = {now} + :review_delay
-    WHERE repository_id = :repository_id AND deleted_at IS NULL AND id IN (
+    WHERE deleted_at IS NULL AND id IN (
         SELECT c.child_id FROM manifest_children c WHERE c.parent_id = :manifest_id AND c.child_id IS NOT NULL
         UNION
         SELECT r.id FROM manifests r WHERE r.repository_id = :repository_id AND r.subject_digest = :digest

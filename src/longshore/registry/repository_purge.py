@@ -18,8 +18,8 @@ from longshore.registry.step import Progress, QueueStep, count_due
 _BATCH = 500
 _LOOK = 100
 _PENDING = """
-    EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = repositories.id
-        AND (m.purge_after IS NULL OR m.purge_after > {now}))
+    EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = repositories.id AND m.purge_after IS NULL)
+    OR EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = repositories.id AND m.purge_after > (SELECT {now}))
     OR NOT (EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = repositories.id)
         OR EXISTS (SELECT 1 FROM repository_blobs rb WHERE rb.repository_id = repositories.id)
         OR EXISTS (SELECT 1 FROM upload_sessions s WHERE s.repository_id = repositories.id))
@@ -27,17 +27,22 @@ _PENDING = """
 _DUE = Statement(
     f"""
     SELECT id, purge_after, ({_PENDING}) AS pending FROM repositories
-    WHERE purge_after IS NOT NULL AND purge_after < {{now}} AND (purge_after, id) > (:after_at, :after_id)
+    WHERE purge_after IS NOT NULL AND purge_after < (SELECT {{now}}) AND (purge_after, id) > (:after_at, :after_id)
     ORDER BY purge_after, id LIMIT :limit
     """
 )
 _DEPTH = Statement(
-    "SELECT count(*) FROM (SELECT 1 FROM repositories WHERE purge_after IS NOT NULL AND purge_after < {now}"
+    "SELECT count(*) FROM (SELECT 1 FROM repositories WHERE purge_after IS NOT NULL AND purge_after < (SELECT {now})"
     " LIMIT :limit) AS due"
 )
+# Two ranges of one index rather than an OR, which would look at all manifests of the repository again and again.
 _MANIFESTS = Statement(
-    "SELECT id FROM manifests WHERE repository_id = :repository_id AND (purge_after IS NULL OR purge_after > {now})"
-    " ORDER BY id LIMIT :limit"
+    """
+    SELECT id FROM manifests WHERE repository_id = :repository_id AND purge_after IS NULL
+    UNION ALL
+    SELECT id FROM manifests WHERE repository_id = :repository_id AND purge_after > (SELECT {now})
+    LIMIT :limit
+    """
 )
 _MARK = Statement(
     "UPDATE manifests SET deleted_at = coalesce(deleted_at, {now}), purge_after = {now}, review_after = NULL"

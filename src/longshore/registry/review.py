@@ -19,11 +19,11 @@ from longshore.registry.step import MINUTE, Progress, QueueStep, count_due
 _RETRY = 10 * MINUTE
 _ACTOR = "longshore"
 _DUE = Statement(
-    "SELECT id, repository_id FROM manifests WHERE review_after IS NOT NULL AND review_after < {now}"
+    "SELECT id, repository_id FROM manifests WHERE review_after IS NOT NULL AND review_after < (SELECT {now})"
     " ORDER BY review_after LIMIT :limit"
 )
 _DEPTH = Statement(
-    "SELECT count(*) FROM (SELECT 1 FROM manifests WHERE review_after IS NOT NULL AND review_after < {now}"
+    "SELECT count(*) FROM (SELECT 1 FROM manifests WHERE review_after IS NOT NULL AND review_after < (SELECT {now})"
     " LIMIT :limit) AS due"
 )
 # A tag of cosign's scheme makes its manifest a referrer; a subject inside the manifest's own tree can't keep it, since it is

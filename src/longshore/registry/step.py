@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every step of reclaim is: a queue in the database, worked off in small batches by any number of workers.
 
-A step never searches: it takes what is due from a partial index. What fails moves its own time forward, so that one bad
-row never blocks those behind it.
+A step never searches: it takes what is due from a partial index. Its queries say `(SELECT {now})`, since PostgreSQL's planner
+doesn't compare an index with a clock that may change from row to row, and would look at everything that waits. What fails moves
+its own time forward, so that one bad row never blocks those behind it.
 """
 
 from __future__ import annotations

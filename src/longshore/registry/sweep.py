@@ -22,10 +22,10 @@ from longshore.storage.port import BlobStore, InvalidObjectKey, ObjectKey, Store
 _log = structlog.get_logger("longshore.reclaim")
 
 _DUE = Statement(
-    "SELECT key, swept_at FROM trash WHERE purge_after < {now} AND location = '' ORDER BY purge_after LIMIT :limit"
+    "SELECT key, swept_at FROM trash WHERE purge_after < (SELECT {now}) AND location = '' ORDER BY purge_after LIMIT :limit"
 )
 _DEPTH = Statement(
-    "SELECT count(*) FROM (SELECT 1 FROM trash WHERE purge_after < {now} AND location = '' LIMIT :limit) AS due"
+    "SELECT count(*) FROM (SELECT 1 FROM trash WHERE purge_after < (SELECT {now}) AND location = '' LIMIT :limit) AS due"
 )
 _SWEPT = Statement(
     "UPDATE trash SET swept_at = {now}, purge_after = {now} + :request_timeout"

@@ -155,6 +155,8 @@ manifests = Table(
     ),
     partial_index("ix_manifests_review_after", "review_after", where="review_after IS NOT NULL"),
     partial_index("ix_manifests_purge_after", "purge_after", where="purge_after IS NOT NULL"),
+    # NULL first: the live ones of a repository.
+    Index("ix_manifests_repository_id_purge_after", "repository_id", "purge_after"),
     partial_index("ix_manifests_hold", "repository_id", where="hold"),
     partial_index("ix_manifests_deletion_id", "deletion_id", where="deletion_id IS NOT NULL"),
     sqlite_autoincrement=True,

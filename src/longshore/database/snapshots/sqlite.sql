@@ -90,6 +90,7 @@ CREATE TABLE manifests (
 CREATE INDEX ix_manifests_deletion_id ON manifests (deletion_id) WHERE deletion_id IS NOT NULL;
 CREATE INDEX ix_manifests_hold ON manifests (repository_id) WHERE hold;
 CREATE INDEX ix_manifests_purge_after ON manifests (purge_after) WHERE purge_after IS NOT NULL;
+CREATE INDEX ix_manifests_repository_id_purge_after ON manifests (repository_id, purge_after);
 CREATE INDEX ix_manifests_repository_id_subject_digest ON manifests (repository_id, subject_digest, id) WHERE subject_digest IS NOT NULL;
 CREATE INDEX ix_manifests_review_after ON manifests (review_after) WHERE review_after IS NOT NULL;
 CREATE TABLE project_blobs (

@@ -410,6 +410,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("purge_after IS NOT NULL"),
     )
     op.create_index(
+        "ix_manifests_repository_id_purge_after", "manifests", ["repository_id", "purge_after"], unique=False
+    )
+    op.create_index(
         "ix_manifests_repository_id_subject_digest",
         "manifests",
         ["repository_id", "subject_digest", "id"],
