@@ -56,9 +56,7 @@ async def _delete_manifests(registry: Registry, place: Place, repository_id: int
 async def drain(configuration: Configuration, notes: Notes) -> None:
     """Deletes everything and reclaims until nothing is left; what is left after a minute is a violation."""
     note_errors(notes)
-    registry, database, store = await open_registry(
-        configuration, random.Random(configuration.seed), kill=0, linger=0
-    )
+    registry, database, store = await open_registry(configuration, random.Random(configuration.seed), kill=0, linger=0)
     try:
         await assert_integrity(database, store)
         await _delete_everything(registry, random.Random(configuration.seed))

@@ -149,7 +149,6 @@ class _FaultyWriter:
         self._faults.point()
 
 
-
 class FaultyStore:
     """A store with a point around every call."""
 

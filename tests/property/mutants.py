@@ -164,7 +164,9 @@ def _commit_without_fencing(_: Configuration) -> None:
 
 
 def _purge_leaves_leases_alone(_: Configuration) -> None:
-    _replace(purge, "_LEASE", "lease_until = {now} + :grace", "lease_until = lease_until, hidden_at = hidden_at + 0 * :grace")
+    _replace(
+        purge, "_LEASE", "lease_until = {now} + :grace", "lease_until = lease_until, hidden_at = hidden_at + 0 * :grace"
+    )
 
 
 def _takeover_shares_the_body(_: Configuration) -> None:
