@@ -1,5 +1,5 @@
 # Longshore: everything a person types. `make run` and `make test` need nothing but Python 3.11+.
-.PHONY: run test check format bench lock fuzz
+.PHONY: run test check format bench docs lock fuzz
 
 run:
 	@scripts/environment runtime
@@ -15,6 +15,7 @@ check:
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python docs/generate.py --check
 
 format:
 	@scripts/environment development
@@ -24,6 +25,11 @@ format:
 bench:
 	@scripts/environment development
 	@.venv/bin/python -m bench $(BENCH)
+
+# Writes the generated parts of docs/ anew.
+docs:
+	@scripts/environment development
+	.venv/bin/python docs/generate.py
 
 # The randomised property tests for as long as you like: make fuzz SECONDS=3600
 SECONDS ?= 600

@@ -108,6 +108,7 @@ def delete_project(
     with_repositories: Annotated[
         bool, typer.Option("--with-repositories", help="Also when it has repositories, which go with it.")
     ] = False,
+    output: OutputOption = Output.TEXT,
     config: ConfigOption = None,
 ) -> None:
     """Delete a project, at once for every reader; `trash` brings it back until its time is over."""
@@ -121,11 +122,12 @@ def delete_project(
         return deleted.id
 
     deletion_id = with_database(config, work)
-    typer.echo(f"Deleted the project {name}. To bring it back: longshore admin trash restore {deletion_id}")
+    text = f"Deleted the project {name}. To bring it back: longshore admin trash restore {deletion_id}"
+    _say(output, text, {"name": name, "deletion_id": deletion_id})
 
 
 @repository_app.command("delete")
-def delete_repository(name: NameArgument, config: ConfigOption = None) -> None:
+def delete_repository(name: NameArgument, output: OutputOption = Output.TEXT, config: ConfigOption = None) -> None:
     """Delete a repository (project/name) with everything in it; `trash` brings it back until its time is over."""
     parsed = RepositoryName.parse(name)
 
@@ -135,7 +137,8 @@ def delete_repository(name: NameArgument, config: ConfigOption = None) -> None:
         return (await deletion.delete(project.id, parsed.path, actor=ACTOR, reason="longshore admin")).id
 
     deletion_id = with_database(config, work)
-    typer.echo(f"Deleted the repository {name}. To bring it back: longshore admin trash restore {deletion_id}")
+    text = f"Deleted the repository {name}. To bring it back: longshore admin trash restore {deletion_id}"
+    _say(output, text, {"name": name, "deletion_id": deletion_id})
 
 
 @trash_app.command("list")

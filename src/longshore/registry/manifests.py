@@ -11,6 +11,7 @@ import msgspec
 from longshore.database.connection import Connection, Database, Row, Transaction
 from longshore.database.errors import ForeignKeyViolation
 from longshore.database.statement import Statement
+from longshore.events.models import EventKind
 from longshore.events.service import append
 from longshore.oci.digest import Digest
 from longshore.oci.errors import ManifestBlobUnknown, ManifestInvalid, ManifestUnknown
@@ -198,7 +199,7 @@ async def _push(
         )
     await append(
         transaction,
-        kind="manifest.pushed",
+        kind=EventKind.MANIFEST_PUSHED,
         project_id=repository.project_id,
         payload={
             "repository_id": repository.id,

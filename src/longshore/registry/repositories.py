@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from longshore.database.connection import Connection, Transaction
 from longshore.database.statement import Statement
+from longshore.events.models import EventKind
+from longshore.events.service import append
 from longshore.oci.errors import NameUnknown
 from longshore.registry.models import Repository
 
@@ -33,8 +35,12 @@ async def find_or_create(transaction: Transaction, project_id: int, path: str) -
         return found
     if await transaction.value(_PROJECT, project_id=project_id) is None:
         raise NameUnknown("The project is gone. Ask who administers it, or push to another project.")
-    await transaction.execute(_INSERT, project_id=project_id, path=path)
-    return await require(transaction, project_id, path)
+    made = await transaction.execute(_INSERT, project_id=project_id, path=path)
+    repository = await require(transaction, project_id, path)
+    if made:
+        payload = {"repository_id": repository.id, "repository": path}
+        await append(transaction, kind=EventKind.REPOSITORY_CREATED, project_id=project_id, payload=payload)
+    return repository
 
 
 async def require(connection: Connection, project_id: int, path: str) -> Repository:

@@ -7,6 +7,8 @@ import re
 
 from longshore.database.connection import Connection, Database, Transaction
 from longshore.database.statement import Statement
+from longshore.events.models import EventKind
+from longshore.events.service import append
 from longshore.oci.digest import Digest
 from longshore.oci.errors import ManifestUnknown
 from longshore.oci.names import TagName
@@ -146,5 +148,14 @@ class Tags:
             await transaction.execute(_DELETE, repository_id=repository.id, name=str(name))
             await journal(transaction, repository.id, str(name), row[1], action="deleted", actor=actor, reason=reason)
             await review(transaction, repository, row[0], periods=self._periods)
+            payload = {
+                "repository_id": repository.id,
+                "repository": path,
+                "tag": str(name),
+                "digest": row[1],
+                "actor": actor,
+                "reason": reason,
+            }
+            await append(transaction, kind=EventKind.TAG_DELETED, project_id=project_id, payload=payload)
 
         await self._database.write(run)

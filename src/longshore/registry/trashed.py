@@ -110,7 +110,9 @@ class Trash:
         )
         if project is not None:
             restored = await ProjectDeletion(self._database, self._periods).restore(deletion_id, actor=actor)
-            return f"the project {restored.name} with {len(restored.repositories)} repositories"
+            return (
+                f"the project {restored.name} with {_counted(len(restored.repositories), 'repository', 'repositories')}"
+            )
         if project_of_repository is not None:
             deletion = RepositoryDeletion(self._database, self._periods)
             found = await deletion.restore(project_of_repository, deletion_id, actor=actor)
@@ -119,9 +121,15 @@ class Trash:
             raise NotFound(f"There is no deletion {deletion_id!r} that could be undone. Look at the list of the trash.")
         undelete = Undelete(self._database, self._periods)
         done = await undelete.undelete(repository.project_id, repository.path, deletion_id, actor=actor)
-        words = f"{len(done.manifests)} manifests and {len(done.tags)} tags in {repository.path}"
+        words = (
+            f"{_counted(len(done.manifests), 'manifest')} and {_counted(len(done.tags), 'tag')} in {repository.path}"
+        )
         left = "; ".join(f"not the tag {name}: {reason.value}" for name, reason in done.not_restored)
         return f"{words} ({left})" if left else words
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 async def _look(connection: Connection, deletion_id: str) -> tuple[Repository | None, int | None, int | None]:

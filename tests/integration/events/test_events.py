@@ -9,7 +9,7 @@ from longshore.events.service import Events, append
 
 async def _write(database: Database, number: int) -> None:
     async def run(transaction: Transaction) -> None:
-        await append(transaction, kind=EventKind.TAG_MOVED, project_id=None, payload={"number": number})
+        await append(transaction, kind=EventKind.TAG_DELETED, project_id=None, payload={"number": number})
 
     await database.write(run)
 

@@ -23,7 +23,7 @@ async def test_each_kind_of_deletion_is_listed_and_undone_by_its_id(world: World
     await ManifestDeletion(world.database, world.periods).delete(project_id, "app", first, **by)
     [entry] = await trash.entries()
     assert (entry.kind, entry.digest, entry.members) == (TrashKind.MANIFEST, str(first), 1)
-    assert "1 manifests and 1 tags" in await trash.restore(entry.deletion_id, actor="alice")
+    assert "1 manifest and 1 tag in app" in await trash.restore(entry.deletion_id, actor="alice")
     assert await trash.entries() == []
     await RepositoryDeletion(world.database, world.periods).delete(project_id, "app", **by)
     [entry] = await trash.entries()
@@ -32,7 +32,7 @@ async def test_each_kind_of_deletion_is_listed_and_undone_by_its_id(world: World
     await ProjectDeletion(world.database, world.periods).delete(project_id, **by)
     [entry] = await trash.entries()
     assert entry.kind is TrashKind.PROJECT
-    assert "1 repositories" in await trash.restore(entry.deletion_id, actor="alice")
+    assert "1 repository" in await trash.restore(entry.deletion_id, actor="alice")
     assert await world.live() == everything
     with pytest.raises(NotFound):
         await trash.restore(entry.deletion_id, actor="alice")
