@@ -162,7 +162,7 @@ class Blobs:
             await link(transaction, repository, row[0], row[1], grace=self._periods.grace)
             return True
 
-        return await self._database.write(run)
+        return await repositories.put_into(self._database, run)
 
     async def delete(self, project_id: int, path: str, digest: Digest) -> None:
         """B: hides the blob from every reader at once; its bytes are collected later.

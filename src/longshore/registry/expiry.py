@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longshore.database.connection import Connection, Database, Transaction
+from longshore.database.errors import ForeignKeyViolation
 from longshore.database.statement import Statement
 from longshore.registry.locking import lock_by_id
 from longshore.registry.periods import Periods
@@ -161,7 +162,11 @@ class EmptyRepositories(QueueStep[int]):
                 return 0
             return await transaction.execute(_DROP_REPOSITORY, repository_id=item)
 
-        return Progress(handled=await self._database.write(run))
+        try:
+            return Progress(handled=await self._database.write(run))
+        except ForeignKeyViolation:
+            # Something came in while we waited for the row: that is what the walk is to find out.
+            return Progress()
 
     async def postpone(self, item: int) -> None:
         """The walk comes by again."""

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from longshore.database.connection import Connection, Transaction
+from longshore.database.connection import Connection, Database, Result, Transaction, WriteFunction
+from longshore.database.errors import ForeignKeyViolation
 from longshore.database.statement import Statement
 from longshore.events.models import EventKind
 from longshore.events.service import append
-from longshore.oci.errors import NameUnknown
+from longshore.oci.errors import NameUnknown, ServiceUnavailable
 from longshore.registry.models import Repository
 
 _FIND = Statement("SELECT id FROM repositories WHERE project_id = :project_id AND name = :path AND deleted_at IS NULL")
@@ -20,6 +21,25 @@ _INSERT = Statement(
     "INSERT INTO repositories (project_id, name, created_at) VALUES (:project_id, :path, {now})"
     " ON CONFLICT (project_id, name) WHERE deleted_at IS NULL DO NOTHING"
 )
+
+_ATTEMPTS = 5
+
+
+async def put_into(database: Database, function: WriteFunction[Result]) -> Result:
+    """Runs a transaction that puts something into a repository without lock ①.
+
+    A row that had nothing in it for a day may go between our look and our change. The foreign key tells; the next look makes
+    the repository anew.
+
+    Raises:
+        ServiceUnavailable: it happened again and again.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return await database.write(function)
+        except ForeignKeyViolation:
+            continue
+    raise ServiceUnavailable("The repository is being removed at this moment. Try again.", retry_after=1)
 
 
 async def find(connection: Connection, project_id: int, path: str) -> Repository | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from longshore.database.connection import Connection, Database, Row, Transaction
+from longshore.database.errors import ForeignKeyViolation
 from longshore.database.statement import Statement
 from longshore.registry.deletion import drop_tags
 from longshore.registry.locking import lock_by_id
@@ -106,7 +107,11 @@ class RepositoryPurge(QueueStep[int]):
         async def run(transaction: Transaction) -> int:
             return await purge_repository(transaction, item)
 
-        return Progress(handled=await self._database.write(run))
+        try:
+            return Progress(handled=await self._database.write(run))
+        except ForeignKeyViolation:
+            # Something came in while we waited for the row: its own end is queued, and the walk comes by again.
+            return Progress()
 
     async def postpone(self, item: int) -> None:
         """The walk comes by again."""

@@ -24,7 +24,7 @@ from longshore.database.connection import Connection, Database, Transaction
 from longshore.oci.digest import Algorithm, Digest, Hasher
 from longshore.oci.errors import DigestInvalid, LongshoreError, RangeInvalid, ServiceUnavailable, SizeInvalid
 from longshore.oci.ranges import ContentRange
-from longshore.registry import upload_rows
+from longshore.registry import repositories, upload_rows
 from longshore.registry.blobs import Blobs
 from longshore.registry.models import Repository, Upload
 from longshore.registry.periods import Periods
@@ -62,7 +62,7 @@ class Uploads:
                 transaction, project_id, path, session_id=session_id, key=key, declared=declared, periods=self._periods
             )
 
-        return await self._database.write(run)
+        return await repositories.put_into(self._database, run)
 
     async def status(self, project_id: int, path: str, session_id: str) -> Upload:
         """How many bytes are durable.

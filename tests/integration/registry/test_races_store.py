@@ -109,12 +109,12 @@ async def test_event_committed_out_of_order(world: World) -> None:
 
     async def write(number: int) -> None:
         async def run(transaction: Transaction) -> None:
-            await append(transaction, kind=EventKind.TAG_MOVED, project_id=None, payload={"number": number})
+            await append(transaction, kind=EventKind.TAG_DELETED, project_id=None, payload={"number": number})
 
         await world.database.write(run)
 
     async def slow(transaction: Transaction) -> None:
-        await append(transaction, kind=EventKind.TAG_MOVED, project_id=None, payload={"number": 0})
+        await append(transaction, kind=EventKind.TAG_DELETED, project_id=None, payload={"number": 0})
         if world.database.dialect is Dialect.POSTGRESQL:
             # Its id is given out, its commit is yet to come.
             await write(1)
