@@ -235,6 +235,9 @@ class Application:
                 self._say(str(error))
             except LongshoreError as error:
                 self._say(error.message)
+            except Exception:  # noqa: BLE001 - whatever it is, the process must go on trying and say that it isn't ready
+                _log.exception("not ready")
+                self._readiness.reason = "Something unexpected keeps the process from getting ready; its log says what."
             await asyncio.sleep(_CHECK_SECONDS)
 
     def _say(self, reason: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -12,9 +14,18 @@ import asyncpg
 from longshore.database.connection import Dialect, ReadFunction, Result, Row, WriteFunction
 from longshore.database.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 from longshore.database.statement import Statement
-from longshore.oci.errors import ServiceUnavailable
+from longshore.oci.errors import LongshoreError, ServiceUnavailable, StorageFull
 
 _RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+# What says that the server went away, stopped our statement or has no room, rather than that the statement was wrong.
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
 _ATTEMPTS = 20
 _ACQUIRE_SECONDS = 10.0
 
@@ -95,11 +106,9 @@ class PostgreSQLDatabase:
     async def read(self, function: ReadFunction[Result]) -> Result:
         """Runs `function` on a connection of the pool; see `Database.read`."""
         try:
-            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+            async with self._connection() as connection:
                 return await function(PostgreSQLConnection(connection))
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
-            raise _unavailable(error) from error
-        except asyncpg.OperatorInterventionError as error:
+        except _AWAY as error:
             raise _unavailable(error) from error
 
     async def write(self, function: WriteFunction[Result]) -> Result:
@@ -122,7 +131,7 @@ class PostgreSQLDatabase:
 
     async def _transaction(self, function: WriteFunction[Result]) -> Result:
         try:
-            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection, connection.transaction():
+            async with self._connection() as connection, connection.transaction():
                 return await function(PostgreSQLConnection(connection))
         except asyncpg.UniqueViolationError as error:
             raise UniqueViolation(str(error)) from error
@@ -130,15 +139,25 @@ class PostgreSQLDatabase:
             raise ForeignKeyViolation(str(error)) from error
         except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as error:
             raise CheckViolation(str(error)) from error
-        except _RETRYABLE:
-            raise
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
-            raise _unavailable(error) from error
-        except asyncpg.OperatorInterventionError as error:
+        except _AWAY as error:
             raise _unavailable(error) from error
 
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """A connection of the pool. Whatever goes wrong before there is one is the server's or the settings' affair."""
+        try:
+            connection = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
+        except (*_AWAY, asyncpg.PostgresError) as error:
+            raise _unavailable(error) from error
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
 
-def _unavailable(error: BaseException) -> ServiceUnavailable:
+
+def _unavailable(error: BaseException) -> LongshoreError:
+    if isinstance(error, asyncpg.DiskFullError):
+        return StorageFull("The disk of the database server is full. Free space there; reading goes on.")
     return ServiceUnavailable(
         f"The database did not answer ({type(error).__name__}). Try again; if it stays, look at LONGSHORE_DATABASE_URL"
         " and the database server's log.",

@@ -13,6 +13,7 @@ import pytest
 
 from longshore.database.connection import Connection, Database, Dialect, Transaction
 from longshore.database.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
+from longshore.database.postgresql import PostgreSQLDatabase
 from longshore.database.sqlite import SQLiteDatabase
 from longshore.database.statement import Statement
 from longshore.oci.errors import ServiceUnavailable
@@ -159,4 +160,30 @@ async def test_a_function_that_awaits_anything_else_is_a_mistake(sqlite_template
     with pytest.raises(RuntimeError, match="awaited something"):
         await database.write(wrong)
     assert await _count(database) == 0
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["postgresql://nobody@127.0.0.1:1/none", "{server}/no_such_database", "{nobody}/postgres"]
+)
+async def test_a_postgresql_that_cannot_be_reached_is_503(postgresql_server: str, wrong: str) -> None:
+    """No server, no such database, no such user: always the same clear refusal, now and at every later try."""
+    nobody = postgresql_server.replace("postgres@", "no_such_user@")
+    database = await PostgreSQLDatabase.open(wrong.format(server=postgresql_server, nobody=nobody), pool_size=2)
+    for _ in range(2):
+        with pytest.raises(ServiceUnavailable) as caught:
+            await _count(database)
+        assert "LONGSHORE_DATABASE_URL" in caught.value.message
+    await database.close()
+
+
+async def test_a_connection_that_the_server_ends_is_503_and_the_next_one_works(postgresql_server: str) -> None:
+    """A database that restarts costs the requests of that moment an error; nothing has to be restarted."""
+    database = await PostgreSQLDatabase.open(f"{postgresql_server}/postgres", pool_size=1)
+    end = Statement("SELECT pg_terminate_backend(pg_backend_pid())")
+    with pytest.raises(ServiceUnavailable):
+        await database.read(lambda connection: connection.value(end))
+    with pytest.raises(ServiceUnavailable):
+        await database.write(lambda connection: connection.value(end))
+    assert await database.read(lambda connection: connection.value(Statement("SELECT 1"))) == 1
     await database.close()
