@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import re
 from typing import Any
+from unittest.mock import patch
 
 from longshore.distribution import lists
 from longshore.oci import mediatypes
@@ -196,17 +197,13 @@ async def referrers_in_pages(world: World) -> None:
         digests.append(str(await world.manifest(client, REPOSITORY, document)))
     target = f"/v2/{REPOSITORY}/referrers/{INVISIBLE}"
     for limit, most_bytes in ((1000, referrer_pages.PAGE_BYTES), (2, referrer_pages.PAGE_BYTES), (1000, 1), (1, 1)):
-        lists.REFERRERS, kept = limit, lists.REFERRERS
-        referrer_pages.PAGE_BYTES, kept_bytes = most_bytes, referrer_pages.PAGE_BYTES
-        try:
+        with patch.object(lists, "REFERRERS", limit), patch.object(referrer_pages, "PAGE_BYTES", most_bytes):
             pages = await _pages(client, target, "manifests")
             assert [entry["digest"] for page in pages for entry in page] == digests
             assert all(len(page) <= limit for page in pages)
             assert all(len(page) <= 1 or len(str(page)) < most_bytes + 500_000 for page in pages)
             odd = await _pages(client, f"{target}?artifactType=application/x.1", "manifests")
             assert [entry["digest"] for page in odd for entry in page] == digests[1::2]
-        finally:
-            lists.REFERRERS, referrer_pages.PAGE_BYTES = kept, kept_bytes
     for wrong in ("x", "-1", "%C2%B2", "9" * 30):
         (await client.get(f"{target}?after={wrong}")).expect(400, "PAGINATION_NUMBER_INVALID")
 
