@@ -148,7 +148,8 @@ class Client:
     def _check_promises(self, place: Place, promised: dict[str, float], refused: ManifestBlobUnknown) -> None:
         """PROMISE: nothing that a HEAD, a mount or an upload promised a moment ago may be unknown now."""
         now = time.monotonic()
-        missing = {entry["digest"] for entry in refused.detail} if isinstance(refused.detail, list) else set()
+        entries = refused.detail if isinstance(refused.detail, list) else []
+        missing = {entry["digest"] for entry in entries}
         for digest, since in promised.items():
             if digest in missing and now - since < PROMISE_SECONDS:
                 if self.notes.disturbed(place, since, f"blob {digest}"):

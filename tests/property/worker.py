@@ -20,6 +20,8 @@ from tests.property.registry import Configuration, Registry, note_errors, open_r
 
 _CLIENTS = 4
 _KILL = 0.0005
+# There a transaction has as many points, but a new process pays for new connections and statements.
+_KILL_POSTGRESQL = 0.0002
 _LINGER = 0.03
 # Every few seconds another mood: everything at once, a lazy collector and long lives, or a great clearing-out.
 _MOODS = ((1.0, 1.0), (0.05, 0.1), (1.0, 3.0))
@@ -105,7 +107,8 @@ async def work(configuration: Configuration, number: int, stop_at: float) -> Non
     notes = configuration.notes()
     note_errors(notes)
     choice = random.Random(f"{configuration.seed} {number}")
-    registry, database, store = await open_registry(configuration, choice, kill=_KILL, linger=_LINGER)
+    kill = _KILL_POSTGRESQL if configuration.is_postgresql else _KILL
+    registry, database, store = await open_registry(configuration, choice, kill=kill, linger=_LINGER)
     worker = Worker(registry, notes, choice, stop_at)
     await asyncio.gather(*(worker.work() for _ in range(_CLIENTS)))
     with suppress(ServiceUnavailable):

@@ -10,7 +10,7 @@ from longshore.database.statement import Statement
 from longshore.events.models import EventKind
 from longshore.events.service import append
 from longshore.oci.digest import Digest
-from longshore.oci.errors import ManifestUnknown
+from longshore.oci.errors import ManifestUnknown, PreconditionFailed
 from longshore.oci.names import TagName
 from longshore.registry import repositories
 from longshore.registry.models import Repository
@@ -133,11 +133,21 @@ class Tags:
 
         return await self._database.read(read)
 
-    async def delete(self, project_id: int, path: str, name: TagName, *, actor: str, reason: str) -> None:
-        """Takes the name away; the manifest stays, by digest.
+    async def delete(
+        self,
+        project_id: int,
+        path: str,
+        name: TagName,
+        *,
+        actor: str,
+        reason: str,
+        expected: Digest | None = None,
+    ) -> None:
+        """Takes the name away; the manifest stays, by digest. With `expected` only while it points to that digest.
 
         Raises:
             NameUnknown, ManifestUnknown: there is no such repository or tag.
+            PreconditionFailed: the tag points to something else than `expected` by now.
         """
 
         async def run(transaction: Transaction) -> None:
@@ -145,6 +155,10 @@ class Tags:
             row = await transaction.one(_CURRENT, repository_id=repository.id, name=str(name))
             if row is None:
                 raise ManifestUnknown(f"The repository has no tag {str(name)!r}. Look at its tags list.")
+            if expected is not None and row[1] != str(expected):
+                raise PreconditionFailed(
+                    f"The tag {str(name)!r} points to {row[1]} by now, not to {expected}. Look again."
+                )
             await transaction.execute(_DELETE, repository_id=repository.id, name=str(name))
             await journal(transaction, repository.id, str(name), row[1], action="deleted", actor=actor, reason=reason)
             await review(transaction, repository, row[0], periods=self._periods)
