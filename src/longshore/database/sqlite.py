@@ -148,8 +148,11 @@ class SQLiteDatabase:
             raise ServiceUnavailable("The database is closing. Try again in a moment.", retry_after=1)
         job = _Job(function)
         self._jobs.put(job)
+        waiting = asyncio.wrap_future(job.future)
+        # Looked at here, since nobody else does when the client has gone and the job fails.
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
         # A client that goes away must not cancel what others wait for: the job runs to its end either way.
-        result: Result = await asyncio.shield(asyncio.wrap_future(job.future))
+        result: Result = await asyncio.shield(waiting)
         return result
 
     async def close(self) -> None:
