@@ -24,6 +24,7 @@ _IDLE_SECONDS = 0.25
 _AWAY_SECONDS = 1.0
 # "LSEQ": one lock for all releases, apart from the one that migrations take.
 _LOCK = Statement("SELECT pg_try_advisory_xact_lock(1280525649)")
+_WAITING = Statement("SELECT 1 FROM events WHERE seq IS NULL LIMIT 1")
 _NUMBER = Statement(
     """
     UPDATE events SET seq = fresh.seq
@@ -44,6 +45,8 @@ class Sequencer:
 
     async def run_once(self) -> int:
         """Numbers one batch and returns how many events it had: 0 also when another sequencer is at work."""
+        if not await self._database.read(lambda connection: connection.value(_WAITING)):
+            return 0
         alone = self._database.dialect is Dialect.SQLITE
 
         async def number(transaction: Transaction) -> int:

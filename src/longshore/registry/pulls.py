@@ -10,6 +10,7 @@ from contextlib import suppress
 import structlog
 
 from longshore.database.connection import Database, Transaction
+from longshore.database.errors import ConstraintViolation
 from longshore.database.statement import Statement
 from longshore.oci.errors import LongshoreError
 
@@ -34,6 +35,9 @@ _TAG = Statement(
 )
 _BATCH = 200
 _MOST_WAITING = 100_000
+
+
+_Pull = tuple[tuple[int, str | None], int]
 
 
 class PullCounter:
@@ -63,16 +67,24 @@ class PullCounter:
         """Writes what has gathered, in the order of ids so that two processes do not lock in a circle."""
         while self._waiting:
             batch = sorted(self._waiting.items(), key=lambda item: item[0][0])[:_BATCH]
-
-            async def run(transaction: Transaction, batch: list[tuple[tuple[int, str | None], int]] = batch) -> None:
-                for (manifest_id, tag), count in batch:
-                    await transaction.execute(_MANIFEST, id=manifest_id, count=count)
-                    await transaction.execute(_PARENTS, id=manifest_id, count=count)
-                    if tag is not None:
-                        await transaction.execute(_TAG, id=manifest_id, name=tag, count=count)
-
-            await self._database.write(run)
+            try:
+                await self._write(batch)
+            except ConstraintViolation:
+                # One of the manifests is being purged at this moment: its pulls count no more, those of the others do.
+                for pull in batch:
+                    with suppress(ConstraintViolation):
+                        await self._write([pull])
             for key, count in batch:
                 self._waiting[key] -= count
                 if not self._waiting[key]:
                     del self._waiting[key]
+
+    async def _write(self, batch: list[_Pull]) -> None:
+        async def run(transaction: Transaction) -> None:
+            for (manifest_id, tag), count in batch:
+                await transaction.execute(_MANIFEST, id=manifest_id, count=count)
+                await transaction.execute(_PARENTS, id=manifest_id, count=count)
+                if tag is not None:
+                    await transaction.execute(_TAG, id=manifest_id, name=tag, count=count)
+
+        await self._database.write(run)
