@@ -265,11 +265,14 @@ class World:
         assert facts is not None
         return facts
 
+    async def rows_left(self) -> dict[str, int]:
+        """How many rows each table has."""
+        counts = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM {table}" for table in _TABLES.split(", "))
+        return {row[0]: int(row[1]) for row in await self.rows(counts)}
+
     async def footprint(self) -> dict[str, int]:
         """How many rows each table has, and how many files the store."""
-        counts = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM {table}" for table in _TABLES.split(", "))
-        found = {row[0]: int(row[1]) for row in await self.rows(counts)}
-        return found | {"files": sum(1 for path in self.root.rglob("*/*") if path.is_file())}
+        return await self.rows_left() | {"files": sum(1 for path in self.root.rglob("*/*") if path.is_file())}
 
     @asynccontextmanager
     async def unchanged(self) -> AsyncIterator[None]:
