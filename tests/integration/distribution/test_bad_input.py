@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from longshore.oci import mediatypes
+from longshore.oci.digest import Digest
 from tests.integration.distribution import strange
 from tests.integration.distribution.asgi import Answer, Client
 from tests.integration.distribution.strange import NOTHING, Strange
@@ -125,6 +126,43 @@ async def test_strange_token_requests(
     body = "&".join(f"{quote(name)}={quote(value)}" for name, value in form).encode() if raw is None else raw
     request = Strange("POST", "/service/token", (("content-type", content_type),), body)
     assert (await send(world, world.anonymous, request)).status >= 400
+
+
+@st.composite
+def chunks(draw: st.DrawFn) -> list[Strange]:
+    """Requests to an upload, most of them wrong; the target is still to be completed."""
+    steps = []
+    for _ in range(draw(st.integers(1, 6))):
+        body = draw(st.binary(max_size=20))
+        value = draw(st.none() | strange.ranges | st.sampled_from(["0-0", "0-4", "5-9", f"0-{len(body) - 1}"]))
+        lines = () if value is None else (("content-range", strange.header_value(value)),)
+        method = draw(st.sampled_from(["PATCH", "PATCH", "PUT", "GET", "POST"]))
+        digest = draw(strange.digests) if method == "PUT" else ""
+        steps.append(Strange(method, f"?digest={quote(digest)}" if digest else "", lines, body))
+    return steps
+
+
+@given(steps=chunks())
+@QUICK
+async def test_strange_chunks(world: World, steps: list[Strange]) -> None:
+    """Whatever is sent to an upload, it has exactly the bytes that were acknowledged, or is over after a wrong digest."""
+    client = await _everything(world)
+    location = (await client.post("/v2/demo/app/blobs/uploads/")).expect(202)["location"]
+    content = b""
+    for step in steps:
+        answer = await client.request(step.method, location + step.target, step.headers, step.body)
+        check(step, answer)
+        if answer.status == 202:
+            content += step.body
+        status = await client.get(location)
+        if status.status == 404:
+            assert step.method == "PUT"
+            assert answer.code == "DIGEST_INVALID"
+            return
+        assert status.expect(204)["range"] == f"0-{max(len(content) - 1, 0)}"
+    digest = Digest.of(content)
+    (await client.put(f"{location}?digest={digest}")).expect(201)
+    assert (await client.get(f"/v2/demo/app/blobs/{digest}")).expect(200).body == content
 
 
 async def _everything(world: World) -> Client:
