@@ -309,7 +309,7 @@ class Client:
 
     async def _think(self) -> None:
         """As long as an undelete window is, more or less."""
-        await asyncio.sleep(self.choice.random() * 1.3 * PERIODS.window / 1_000_000)
+        await asyncio.sleep(self.choice.random() ** 2 * 1.3 * PERIODS.window / 1_000_000)
 
     async def delete_tag(self) -> None:
         place = await self.place()

@@ -46,7 +46,7 @@ from tests.property.universe import PROJECTS, ProjectKind
 # A request may be stopped for most of a second by the run itself, and a busy machine adds to it.
 PERIODS = Periods(
     grace=400_000,
-    window=100_000,
+    window=250_000,
     delay=300_000,
     upload_expiry=1_000_000,
     request_timeout=3 * SECOND,

@@ -31,7 +31,7 @@ PROJECTS = (
     ProjectKind("tidy", untagged_ttl=200_000),
     ProjectKind("sparse", sparse="any", untagged_ttl=300_000),
     ProjectKind("partial", sparse="children"),
-    ProjectKind("narrow", quota_bytes=40_000),
+    ProjectKind("narrow", quota_bytes=12_000),
 )
 PATHS = ("app", "lib/deep")
 TAGS = ("v1", "v2", "latest")

@@ -59,8 +59,8 @@ class Worker:
             (1.5, client.delete_blob),
             (9, client.delete_manifest),
             (2, client.delete_tag),
-            (0.5, client.delete_repository),
-            (0.2, client.delete_project),
+            (0.8, client.delete_repository),
+            (0.3, client.delete_project),
         )
         reclaiming: Sequence[tuple[float, Operation]] = ((16, self._reclaim), (1, self._registry.sequencer.run_once))
         while time.monotonic() < self._stop_at:
