@@ -19,8 +19,7 @@ from longshore.registry.blobs import Blobs
 from longshore.registry.manifests import ManifestPush, Manifests
 from longshore.registry.periods import Periods
 from longshore.registry.uploads import Uploads
-from longshore.storage.filesystem import FilesystemStore
-from longshore.storage.port import ObjectKey
+from longshore.storage.port import ObjectKey, OpenedStore
 
 HOUR = 3600 * 1_000_000
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -40,7 +39,7 @@ class World:
     """
 
     database: Database
-    store: FilesystemStore
+    store: OpenedStore
     periods: Periods = field(default_factory=lambda: Periods(grace=HOUR, window=HOUR, delay=HOUR))
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 

@@ -128,7 +128,7 @@ class ModelRepository:
                     other.alive and manifest.digest in other.children and other.digest not in taken
                     for other in self.manifests.values()
                 )
-                and not (manifest.subject in self.live() - taken - {manifest.digest})
+                and manifest.subject not in self.live() - taken - {manifest.digest}
             }
             if not more:
                 return taken
@@ -195,7 +195,9 @@ class ModelProject:
         for repository in self.repositories:
             alive = repository.deletion is None
             for blob, member in repository.members.items():
-                if (member.leased and not member.hidden) or (alive and next(repository.holders(blob, alive=True), None)):
+                if (member.leased and not member.hidden) or (
+                    alive and next(repository.holders(blob, alive=True), None)
+                ):
                     blobs[blob] = member.size
             if alive:
                 manifests += sum(manifest.size for manifest in repository.manifests.values() if manifest.alive)

@@ -14,7 +14,14 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from longshore.database.sqlite import SQLiteDatabase
 from longshore.oci.digest import Digest
@@ -133,7 +140,8 @@ class RegistryMachine(RuleBasedStateMachine):
         if not digests:
             return
         entries = [
-            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 2} for digest in digests
+            {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": 2}
+            for digest in digests
         ]
         document = {
             "schemaVersion": 2,
@@ -193,7 +201,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def delete_tag(self, path: str, name: str) -> None:
         repository = self.model.find(path)
         deletion = Tags(self.world.database, self.world.periods).delete(
-            self.project_id, path, TagName.parse(name), **_WHO
+            self.project_id, path, TagName.parse(name), actor=_WHO["actor"], reason=_WHO["reason"]
         )
         if repository is None:
             self.refused(NameUnknown, deletion)

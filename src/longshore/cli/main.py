@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from enum import Enum
 from importlib.metadata import version as installed_version
@@ -26,6 +27,26 @@ app = typer.Typer(
 )
 app.add_typer(admin.app, name="admin")
 app.command("verify")(verify.verify)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(_version())
+        raise typer.Exit
+
+
+def _version() -> str:
+    return f"longshore {installed_version('longshore')} (schema {HEAD}, Python {sys.version.split()[0]})"
+
+
+@app.callback()
+def root(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Say which release this is.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A registry for container images and every other OCI artifact."""
 
 
 class Role(Enum):
@@ -67,15 +88,17 @@ def migrate(config: ConfigOption = None) -> None:
 @app.command()
 def version(output: OutputOption = Output.TEXT) -> None:
     """Say which release this is."""
-    release = installed_version("longshore")
     if output is Output.JSON:
+        release = installed_version("longshore")
         typer.echo(json.dumps({"version": release, "schema": HEAD, "python": sys.version.split()[0]}))
     else:
-        typer.echo(f"longshore {release} (schema {HEAD}, Python {sys.version.split()[0]})")
+        typer.echo(_version())
 
 
 def main() -> None:
     """The command's entry. What goes wrong is said in a sentence, never by a traceback."""
+    # Database, keys and blobs are nobody else's on this machine.
+    os.umask(0o077)
     try:
         app()
     except SettingsError as error:
