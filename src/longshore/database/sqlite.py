@@ -124,9 +124,9 @@ class SQLiteDatabase:
     dialect = Dialect.SQLITE
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         try:
             self._reader = connect(path)
+            self._writing = connect(path)
         except sqlite3.Error as error:
             raise _unavailable(error) from error
         self._reading: Connection = SQLiteConnection(self._reader)
@@ -165,7 +165,7 @@ class SQLiteDatabase:
         self._reader.close()
 
     def _write_for_ever(self) -> None:
-        connection = connect(self._path)
+        connection = self._writing
         while (job := self._jobs.get()) is not None:
             batch, stop = self._run_batch(connection, job)
             for done in batch:

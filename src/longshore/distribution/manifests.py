@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from longshore.access.models import ARTIFACT_DELETE, REPOSITORY_PULL, REPOSITORY_PUSH, TAG_DELETE, Caller, PrincipalKind
 from longshore.distribution.services import Services
 from longshore.edge.request import Request
 from longshore.edge.response import Header, Response
 from longshore.oci.digest import Digest
 from longshore.oci.errors import BadRequest, DigestInvalid
-from longshore.oci.manifest import parse_manifest
+from longshore.oci.manifest import Manifest, parse_manifest
 from longshore.oci.names import RepositoryName, TagName, parse_reference
 from longshore.oci.ranges import etag_matches
 from longshore.registry.manifests import ManifestPush
@@ -17,6 +19,7 @@ from longshore.registry.models import StoredManifest
 
 MANIFEST_LIMIT = 4 * 1024 * 1024
 _MOST_TAGS = 100
+_SMALL = 64 * 1024
 
 
 async def head(request: Request, services: Services, caller: Caller, name: RepositoryName, tail: str) -> Response:
@@ -49,7 +52,7 @@ async def put(request: Request, services: Services, caller: Caller, name: Reposi
     else:
         digest = Digest.of(payload)
     request.digest = str(digest)
-    manifest = parse_manifest(payload, request.header(b"content-type"))
+    manifest = await _parse(payload, request.header(b"content-type"))
     pushed = await services.manifests.push(
         project.id,
         name.path,
@@ -64,6 +67,13 @@ async def put(request: Request, services: Services, caller: Caller, name: Reposi
     if isinstance(reference, Digest):
         headers.extend((b"oci-tag", str(tag).encode()) for tag in pushed.tags)
     return Response(201, headers)
+
+
+async def _parse(payload: bytes, content_type: str | None) -> Manifest:
+    """Parses small manifests here, and on another thread what could keep everybody else waiting."""
+    if len(payload) <= _SMALL:
+        return parse_manifest(payload, content_type)
+    return await asyncio.to_thread(parse_manifest, payload, content_type)
 
 
 async def delete(request: Request, services: Services, caller: Caller, name: RepositoryName, tail: str) -> Response:

@@ -12,13 +12,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import Final, NoReturn
 
 from longshore.oci.errors import ManifestInvalid
 
 _DEEPEST: Final = 64
-_MOST_VALUES: Final = 500_000
+_MOST_VALUES: Final = 200_000
 _LONGEST_NUMBER: Final = 32
 _LARGEST_INTEGER: Final = 2**63 - 1
 
@@ -28,6 +29,12 @@ _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _BRACKETS: Final = b"[]{}"
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(_BRACKETS))
 _OPENING: Final = frozenset(b"[{")
+
+
+@cache
+def _folded(known: frozenset[str]) -> dict[str, str]:
+    """The known members by what a program that ignores case takes them for."""
+    return {name.casefold(): name for name in known}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +80,11 @@ class Element:
         Raises:
             ManifestInvalid: There is such a member.
         """
+        folded = _folded(known)
         for name in self.members().keys() - known:
-            folded = name.casefold()
-            for right in known:
-                if right.casefold() == folded:
-                    self.fail(f"has the member {_shown(name)}: it is spelled {right}.")
+            right = folded.get(name.casefold())
+            if right is not None:
+                self.fail(f"has the member {_shown(name)}: it is spelled {right}.")
 
     def items(self) -> Iterator[Element]:
         """The items of this array."""

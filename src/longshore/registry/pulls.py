@@ -62,6 +62,8 @@ class PullCounter:
                 await self.flush()
             except LongshoreError as error:
                 _log.warning("pulls not written yet", waiting=len(self._waiting), error=error.message)
+            except Exception:  # noqa: BLE001 - counting must go on when one attempt fails, whatever the reason
+                _log.exception("pulls not written yet", waiting=len(self._waiting))
 
     async def flush(self) -> None:
         """Writes what has gathered, in the order of ids so that two processes do not lock in a circle."""

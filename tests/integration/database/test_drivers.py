@@ -187,3 +187,14 @@ async def test_a_connection_that_the_server_ends_is_503_and_the_next_one_works(p
         await database.write(lambda connection: connection.value(end))
     assert await database.read(lambda connection: connection.value(Statement("SELECT 1"))) == 1
     await database.close()
+
+
+async def test_a_server_that_became_read_only_is_503(postgresql_server: str) -> None:
+    """After a failover the old address may lead to a standby: pushes wait for the operator, they are no fault of ours."""
+    database = await PostgreSQLDatabase.open(
+        f"{postgresql_server}/postgres?options=-c%20default_transaction_read_only%3Don", pool_size=1
+    )
+    make = Statement("CREATE TABLE never_made (x INTEGER)")
+    with pytest.raises(ServiceUnavailable):
+        await database.write(lambda connection: connection.execute(make))
+    await database.close()
