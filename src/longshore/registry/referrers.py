@@ -21,9 +21,9 @@ PAGE_BYTES = 3 * 1024 * 1024
 _ENTRY_BYTES = 400
 _REFERRERS = Statement(
     f"""
-    SELECT id, media_type, digest, size, artifact_type, annotations FROM (
+    SELECT id, media_type, digest, size, artifact_type, annotations, found FROM (
         SELECT id, media_type, digest, size, artifact_type, annotations, row_number() OVER (ORDER BY id) AS position,
-            sum(length(annotations) + {_ENTRY_BYTES}) OVER (ORDER BY id) AS total
+            sum(length(annotations) + {_ENTRY_BYTES}) OVER (ORDER BY id) AS total, count(*) OVER () AS found
         FROM (
             SELECT id, media_type, digest, size, artifact_type, annotations FROM manifests
             WHERE repository_id = :repository_id AND subject_digest = :subject AND deleted_at IS NULL AND id > :after
@@ -75,8 +75,6 @@ class Listings:
                 most_bytes=PAGE_BYTES,
             )
             shown = rows[:limit]
-            # A page that its bytes have filled may have been the last one; then the next one is empty.
-            filled = sum(len(row[5]) + _ENTRY_BYTES for row in rows) * 2 > PAGE_BYTES
             return ReferrersPage(
                 tuple(
                     ReferrerDescriptor(
@@ -88,7 +86,7 @@ class Listings:
                     )
                     for row in shown
                 ),
-                shown[-1][0] if shown and (len(rows) > limit or filled) else None,
+                shown[-1][0] if shown and shown[0][6] > len(shown) else None,
             )
 
         return await self._database.read(read)

@@ -192,7 +192,7 @@ async def referrers_in_pages(world: World) -> None:
     subject = {"mediaType": mediatypes.OCI_MANIFEST, "digest": str(INVISIBLE), "size": 14}
     digests = []
     for number in range(9):
-        note = {"number": str(number), "long": "x" * (3_000_000 if number in {3, 4} else 10)}
+        note = {"number": str(number), "long": "x" * (3_200_000 if number in {3, 4} else 10)}
         document = image(layer, subject=subject, artifactType=f"application/x.{number % 2}", annotations=note)
         digests.append(str(await world.manifest(client, REPOSITORY, document)))
     target = f"/v2/{REPOSITORY}/referrers/{INVISIBLE}"
