@@ -79,23 +79,26 @@ class TrustedProxies:
             scheme: The scheme of the connection.
             headers: `host`, `forwarded` and the `x-forwarded-…` by lower-case name; several lines joined by commas.
         """
-        host = headers.get("host", "")
+        connection = Origin(scheme, headers.get("host", ""), peer)
         if not self.trusts(peer):
-            return Origin(scheme, host, peer)
-        hops = _hops(headers)
-        # From the right, each proxy of ours vouches for the one before it; the first stranger is the client.
-        source = peer
-        chosen: _Hop | None = None
+            return connection
+        # A proxy that speaks one of the two dialects passes on what a client says in the other one. They agree where proxies
+        # speak both; where they don't, one of them is the client's invention, and neither is believed.
+        told = [self._through(connection, hops) for hops in (_forwarded_hops(headers), _older_hops(headers)) if hops]
+        if not told or any(origin.source != told[0].source for origin in told):
+            return connection
+        return told[0]
+
+    def _through(self, connection: Origin, hops: list[_Hop]) -> Origin:
+        """From the right, each proxy of ours vouches for the one before it; the first stranger is the client."""
+        source, chosen = connection.source, hops[-1]
         for hop in reversed(hops):
             chosen = hop
-            if hop.source:
-                source = hop.source
+            source = hop.source or source
             if not self.trusts(hop.source):
                 break
-        if chosen is None:
-            return Origin(scheme, host, source)
-        seen_scheme = chosen.scheme if chosen.scheme in {"http", "https"} else scheme
-        return Origin(seen_scheme, chosen.host or host, source)
+        scheme = chosen.scheme if chosen.scheme in {"http", "https"} else connection.scheme
+        return Origin(scheme, chosen.host or connection.host, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,13 @@ class _Hop:
     host: str
 
 
-def _hops(headers: Mapping[str, str]) -> list[_Hop]:
-    """What each proxy said, the nearest to the client first. `Forwarded` (RFC 7239) wins over its older kin."""
-    if forwarded := headers.get("forwarded"):
-        return [_forwarded(element) for element in forwarded.split(",") if element.strip()]
+def _forwarded_hops(headers: Mapping[str, str]) -> list[_Hop]:
+    """What each proxy said by `Forwarded` (RFC 7239), the nearest to the client first."""
+    return [_forwarded(element) for element in headers.get("forwarded", "").split(",") if element.strip()]
+
+
+def _older_hops(headers: Mapping[str, str]) -> list[_Hop]:
+    """What each proxy said by `X-Forwarded-*`, the nearest to the client first."""
     sources = _listed(headers.get("x-forwarded-for", ""))
     schemes = _listed(headers.get("x-forwarded-proto", ""))
     hosts = _listed(headers.get("x-forwarded-host", ""))
