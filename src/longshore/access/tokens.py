@@ -30,6 +30,8 @@ _REQUIRED: Final = ("exp", "iat", "nbf", "iss", "aud", "jti", "longshore")
 _LEEWAY_SECONDS: Final = 60
 _LONGEST: Final = 16_384
 _REMEMBERED: Final = 8_192
+# A stranger may ask for tokens with many long scopes: remembered, thousands of them would fill the memory.
+_LONGEST_REMEMBERED: Final = 2_048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +109,10 @@ class TokenService:
         known = self._known.get(text)
         if known is None:
             known = self._examine(text)
-            if len(self._known) >= _REMEMBERED:
-                self._make_room()
-            self._known[text] = known
+            if len(text) <= _LONGEST_REMEMBERED:
+                if len(self._known) >= _REMEMBERED:
+                    self._make_room()
+                self._known[text] = known
         if known.expires_at <= self._wall():
             self._known.pop(text, None)
             raise _invalid("The token is over. Ask for a new one.")

@@ -127,3 +127,15 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens.verify(tokens.issue(DORA, ()).text, "")
     assert len(tokens._known) == 3
     assert kept[0] not in tokens._known
+
+
+def test_long_tokens_are_not_remembered() -> None:
+    """A stranger who asks for tokens with many long names can't fill the memory with them; they work all the same."""
+    tokens = TokenService(KEY)
+    scopes = [
+        TokenScope(RepositoryName.parse(f"library/{'a' * 150}{number}"), 1, 1, frozenset({"pull"}))
+        for number in range(40)
+    ]
+    text = tokens.issue(ANONYMOUS, scopes).text
+    assert tokens.verify(text, "") == tokens.verify(text, "")
+    assert not tokens._known
