@@ -67,8 +67,9 @@ class PullCounter:
 
     async def flush(self) -> None:
         """Writes what has gathered, in the order of ids so that two processes do not lock in a circle."""
-        while self._waiting:
-            batch = sorted(self._waiting.items(), key=lambda item: item[0][0])[:_BATCH]
+        waiting = sorted(self._waiting.items(), key=lambda pull: pull[0][0])
+        for start in range(0, len(waiting), _BATCH):
+            batch = waiting[start : start + _BATCH]
             try:
                 await self._write(batch)
             except ConstraintViolation:
