@@ -38,10 +38,10 @@ class MemberController(Controller):
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, MEMBER_LIST, project)
 
-        async def load(after: str, limit: int) -> tuple[list[Member], int]:
-            return await request.services.project_queries.members(facts.id, name=name, after=after, limit=limit)
+        async def load(offset: int, limit: int) -> tuple[list[Member], int]:
+            return await request.services.project_queries.members(facts.id, name=name, offset=offset, limit=limit)
 
-        found = await listing(page, load, key=lambda member: member.username)
+        found = await listing(page, load)
         shown = [shown_member(member) for member in found.items]
         return answer(shown, headers=request.page_headers(page, found))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages of lists: `page` and `page_size` outside, keysets underneath; `X-Total-Count` and `Link`."""
+"""Pages of lists: `page` and `page_size` outside, one statement underneath; `X-Total-Count` and `Link`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from longshore.oci.errors import Unprocessable
 
 _DEFAULT: Final = 10
 _LARGEST: Final = 100
-_STEP: Final = 1_000
+# More than any list has. A page this far away is empty, and the database can count to it.
+_FARTHEST: Final = 2**62
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 
 _Item = TypeVar("_Item")
 
-Load = Callable[[str, int], Awaitable[tuple[list[_Item], int]]]
-"""Reads the items behind a key, at most so many, and tells how many there are in all."""
+Load = Callable[[int, int], Awaitable[tuple[list[_Item], int]]]
+"""Skips so many items and reads those behind them, at most so many; and tells how many there are in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Page:
     @property
     def offset(self) -> int:
         """How many items come before it."""
-        return 0 if self.size is None else (self.number - 1) * self.size
+        return 0 if self.size is None else min((self.number - 1) * self.size, _FARTHEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +58,15 @@ def parse_page(request: Request) -> Page:
     return Page(max(number, 1), size if size > 0 else None)
 
 
-async def listing(page: Page, load: Load[_Item], key: Callable[[_Item], str]) -> Listing[_Item]:
-    """A page of a list that is read by keyset.
-
-    Args:
-        page: The page.
-        load: Reads items in the order of their keys.
-        key: The key of an item.
-    """
-    if page.size is not None and page.offset == 0:
-        return Listing(*await load("", page.size))
-    return await _walk(page, load, key)
+async def listing(page: Page, load: Load[_Item]) -> Listing[_Item]:
+    """A page of a list, whichever it is, read at once."""
+    return Listing(*await load(page.offset, _FARTHEST if page.size is None else page.size))
 
 
 def exactly(page: Page, items: list[_Item]) -> Listing[_Item]:
     """A page of items that are all known."""
     end = None if page.size is None else page.offset + page.size
     return Listing(items[page.offset : end], len(items))
-
-
-async def _walk(page: Page, load: Load[_Item], key: Callable[[_Item], str]) -> Listing[_Item]:
-    kept: list[_Item] = []
-    skip, after, total = page.offset, "", 0
-    while page.size is None or len(kept) < page.size:
-        wanted = _STEP if page.size is None else min(skip + page.size - len(kept), _STEP)
-        items, total = await load(after, wanted)
-        kept += items[skip:]
-        skip = max(skip - len(items), 0)
-        if len(items) < wanted or (page.size is not None and page.offset >= total):
-            break
-        after = key(items[-1])
-    return Listing(kept, total)
 
 
 def page_headers(request: Request, path: str, page: Page, total: int) -> dict[str, str]:

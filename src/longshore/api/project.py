@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,6 @@ from longshore.access.models import (
     Principal,
     PrincipalKind,
     ProjectFacts,
-    Role,
     Visibility,
 )
 from longshore.api.authentication import authorise_creating_projects
@@ -40,7 +38,6 @@ from longshore.api.services import APIServices
 from longshore.edge.request import Request
 from longshore.oci.errors import BadRequest, NotFound, Unprocessable
 from longshore.oci.names import ProjectName
-from longshore.projects.models import Member
 from longshore.projects.models import Project as StoredProject
 
 _LOCATION = "/api/v2.0/projects/"
@@ -69,7 +66,7 @@ class ProjectController(Controller):
         services, principal = request.services, request.caller.principal
         visible = await services.access.visible_projects(principal)
         found = await _list(services, visible, wanted, page)
-        shown = [await _shown(services, principal, project, detailed=detailed) for project in found.items]
+        shown = await _shown(services, principal, found.items, detailed=detailed)
         return answer(shown, headers=request.page_headers(page, found))
 
     @head(operation_id="headProject")
@@ -110,7 +107,8 @@ class ProjectController(Controller):
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, PROJECT_READ, project)
         found = await _project(request.services, facts)
-        return answer(await _shown(request.services, request.caller.principal, found, detailed=True))
+        (shown,) = await _shown(request.services, request.caller.principal, [found], detailed=True)
+        return answer(shown)
 
     @put("/{project_name_or_id:str}", operation_id="updateProject")
     async def update_project(self, request: APIRequest, project_name_or_id: FromPath[str]) -> Response[Any]:
@@ -152,9 +150,10 @@ class ProjectController(Controller):
         facts = await access.authorise_project(request.caller, PROJECT_READ, project)
         found = await _project(request.services, facts)
         permissions = await access.permissions(request.caller.principal, facts)
-        counts = await _member_counts(request.services, facts.id) if MEMBER_LIST in permissions else {}
+        counts = await request.services.project_queries.member_counts(facts.id) if MEMBER_LIST in permissions else {}
+        members = {f"{role.stored}_count": count for role, count in counts.items()}
         quota = _quota(found) if QUOTA_READ in permissions else msgspec.UNSET
-        return answer(ProjectSummary(repo_count=found.repository_count, quota=quota, **counts))
+        return answer(ProjectSummary(repo_count=found.repository_count, quota=quota, **members))
 
 
 def _parse_filter(request: Request) -> _Filter:
@@ -169,12 +168,12 @@ async def _list(services: APIServices, visible: Visibility, wanted: _Filter, pag
         shown = project is not None and visible.shows(project.facts) and _matches(project, wanted)
         return exactly(page, [project] if project is not None and shown else [])
 
-    async def load(after: str, limit: int) -> tuple[list[StoredProject], int]:
+    async def load(offset: int, limit: int) -> tuple[list[StoredProject], int]:
         return await queries.page(
-            visible, name=wanted.name, public=wanted.public, owner=wanted.owner, after=after, limit=limit
+            visible, name=wanted.name, public=wanted.public, owner=wanted.owner, offset=offset, limit=limit
         )
 
-    return await listing(page, load, key=lambda project: project.name.value)
+    return await listing(page, load)
 
 
 def _matches(project: StoredProject, wanted: _Filter) -> bool:
@@ -188,22 +187,19 @@ async def _project(services: APIServices, facts: ProjectFacts) -> StoredProject:
     return project
 
 
-async def _shown(services: APIServices, principal: Principal, project: StoredProject, *, detailed: bool) -> Project:
-    queries = services.project_queries
-    person = principal.kind is PrincipalKind.USER
-    role = await queries.role(project.id, principal.id) if person else None
-    return shown_project(project, role, await queries.settings(project.id) if detailed else None)
+async def _shown(
+    services: APIServices, principal: Principal, projects: list[StoredProject], *, detailed: bool
+) -> list[Project]:
+    """The documents of projects: what belongs to them is read for all of them at once."""
+    queries, ids = services.project_queries, [project.id for project in projects]
+    roles = await queries.roles_of(principal.id, ids) if principal.kind is PrincipalKind.USER else {}
+    settings = await queries.settings_of(ids) if detailed else None
+    return [
+        shown_project(project, roles.get(project.id), None if settings is None else settings.get(project.id, {}))
+        for project in projects
+    ]
 
 
 def _quota(project: StoredProject) -> ProjectSummaryQuota:
     limit = -1 if project.quota_bytes is None else project.quota_bytes
     return ProjectSummaryQuota(hard={"storage": limit}, used={"storage": project.used_bytes})
-
-
-async def _member_counts(services: APIServices, project_id: int) -> dict[str, int]:
-    async def load(after: str, limit: int) -> tuple[list[Member], int]:
-        return await services.project_queries.members(project_id, after=after, limit=limit)
-
-    members = await listing(Page(1, None), load, key=lambda member: member.username)
-    counts = Counter(member.role for member in members.items)
-    return {f"{role.stored}_count": counts[role] for role in Role}

@@ -141,13 +141,13 @@ async def _list(queries: RobotQueries, wanted: _Filter, page: Page) -> Listing[S
     # Harbor's stored name of a project's robot has the project in front: `project+name`.
     part = wanted.name.text.rpartition("+")[2]
 
-    async def load(after: str, limit: int) -> tuple[list[StoredRobot], int]:
-        return await queries.page(wanted.project_id, name=part, after=after, limit=limit)
+    async def load(offset: int, limit: int) -> tuple[list[StoredRobot], int]:
+        return await queries.page(wanted.project_id, name=part, offset=offset, limit=limit)
 
     if wanted.name.fuzzy:
-        return await listing(page, load, key=lambda robot: robot.name)
-    everything = await listing(Page(1, None), load, key=lambda robot: robot.name)
-    return exactly(page, [robot for robot in everything.items if robot.shown_name(prefix="") == wanted.name.text])
+        return await listing(page, load)
+    robot = await queries.named(wanted.project_id, part)
+    return exactly(page, [robot] if robot is not None and robot.shown_name(prefix="") == wanted.name.text else [])
 
 
 async def _own_grants(request: APIRequest) -> Grants | None:

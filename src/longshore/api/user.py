@@ -97,16 +97,19 @@ def _term(request: Request, name: str) -> Term:
 
 
 async def _list(queries: UserQueries, username: Term, email: Term, page: Page) -> Listing[User]:
-    async def load(after: str, limit: int) -> tuple[list[User], int]:
-        return await queries.page(username=username.text, email=email.text, after=after, limit=limit)
+    async def load(offset: int, limit: int) -> tuple[list[User], int]:
+        return await queries.page(username=username.text, email=email.text, offset=offset, limit=limit)
 
-    if not username.fuzzy:
-        user = await queries.user_by_name(username.text)
-        return exactly(page, [user] if user is not None and user.id != ADMIN_ID else [])
-    if not email.fuzzy:
-        everything = await listing(Page(1, None), load, key=lambda user: user.username)
-        return exactly(page, [user for user in everything.items if user.email == email.text])
-    return await listing(page, load, key=lambda user: user.username)
+    if username.fuzzy and email.fuzzy:
+        return await listing(page, load)
+    user = await (queries.user_by_email(email.text) if username.fuzzy else queries.user_by_name(username.text))
+    if user is None or user.id == ADMIN_ID or not (_meets(username, user.username) and _meets(email, user.email or "")):
+        return exactly(page, [])
+    return exactly(page, [user])
+
+
+def _meets(term: Term, value: str) -> bool:
+    return term.text.lower() in value.lower() if term.fuzzy else term.text == value
 
 
 async def _user(queries: UserQueries, user_id: int) -> User:

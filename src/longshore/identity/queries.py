@@ -14,12 +14,19 @@ _USER = """
 """
 _BY_ID = Statement(f"{_USER} AND id = :id")
 _BY_NAME = Statement(f"{_USER} AND username = :name")
+_BY_EMAIL = Statement(f"{_USER} AND email = :email")
 _ACCOUNT = Statement("SELECT access_version, sysadmin FROM users WHERE id = :id AND deleted_at IS NULL")
 _FILTER = f"""
     id <> {ADMIN_ID} AND deleted_at IS NULL
     AND (:username = '' OR lower(username) LIKE :username ESCAPE '!') AND (:email = '' OR lower(email) LIKE :email ESCAPE '!')
 """
-_PAGE = Statement(f"{_USER} AND {_FILTER} AND username > :after ORDER BY username LIMIT :limit")
+# What comes before the page is skipped in the index ix_users_listing, which has all that the filter looks at.
+_PAGE = Statement(
+    f"""
+    {_USER} AND username IN (SELECT username FROM users WHERE {_FILTER} ORDER BY username LIMIT :limit OFFSET :offset)
+    ORDER BY username
+    """
+)
 _TOTAL = Statement(f"SELECT count(*) FROM users WHERE {_FILTER}")
 _FIRST_SYSADMIN = Statement("SELECT min(id) FROM users WHERE sysadmin AND deleted_at IS NULL")
 
@@ -45,17 +52,22 @@ class UserQueries:
         row = await self._database.read(lambda connection: connection.one(_BY_NAME, name=username))
         return None if row is None else _user(row)
 
+    async def user_by_email(self, email: str) -> User | None:
+        """A user by email address; None when there is none."""
+        row = await self._database.read(lambda connection: connection.one(_BY_EMAIL, email=email))
+        return None if row is None else _user(row)
+
     async def page(
-        self, *, username: str = "", email: str = "", after: str = "", limit: int = 100
+        self, *, username: str = "", email: str = "", offset: int = 0, limit: int = 100
     ) -> tuple[list[User], int]:
-        """The users behind `after` by name, at most `limit`, and how many there are on all pages together.
+        """The users behind the first `offset` by name, at most `limit`, and how many there are on all pages together.
 
         `username` and `email` are parts of them in any case, empty for all. As in Harbor the first administrator isn't listed.
         """
         filters = {"username": _like(username), "email": _like(email)}
 
         async def read(connection: Connection) -> tuple[list[User], int]:
-            rows = await connection.all(_PAGE, after=after, limit=limit, **filters)
+            rows = await connection.all(_PAGE, offset=offset, limit=limit, **filters)
             return [_user(row) for row in rows], await connection.value(_TOTAL, **filters)
 
         return await self._database.read(read)

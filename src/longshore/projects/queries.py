@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading projects and members. Names of people come from `users`, which members refer to."""
+"""Reading projects and members. Names of people come from `users`, which members refer to.
+
+A page of a list is one statement, whichever page it is: what comes before it is skipped in an index, and only the rows of
+the page are read (`docs/why/database.md`). What belongs to the rows of a page is read for all of them at once.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from longshore.database.connection import Connection, Database, Row
 from longshore.database.statement import Statement
@@ -14,24 +20,29 @@ _FACTS_BY_ID = Statement(f"{_FACTS} AND id = :id")
 _ROLE = Statement("SELECT role FROM project_members WHERE project_id = :project_id AND user_id = :user_id")
 _PROJECTS_OF_MEMBER = Statement("SELECT project_id FROM project_members WHERE user_id = :user_id")
 
-_PROJECT = """
+_COLUMNS = """
     SELECT p.id, p.name, p.owner_id, coalesce(u.username, '') AS owner_name, p.public, p.sparse, p.quota_bytes,
            s.used_bytes, s.repository_count, p.access_version, p.created_at, p.updated_at
-    FROM projects p JOIN project_usage s ON s.project_id = p.id LEFT JOIN users u ON u.id = p.owner_id
-    WHERE p.deleted_at IS NULL
 """
+_JOINED = "JOIN project_usage s ON s.project_id = p.id LEFT JOIN users u ON u.id = p.owner_id"
+_PROJECT = f"{_COLUMNS} FROM projects p {_JOINED} WHERE p.deleted_at IS NULL"
 _PROJECT_BY_NAME = Statement(f"{_PROJECT} AND p.name = :name")
 _PROJECT_BY_ID = Statement(f"{_PROJECT} AND p.id = :id")
+# All of it is in the index ix_projects_listing.
 _SHOWN = """
-    (:everything OR (:public_too AND p.public) OR p.id = ANY(:project_ids))
-    AND (:like = '' OR p.name LIKE :like ESCAPE '!')
-    AND (:public = -1 OR p.public = (:public = 1))
-    AND (:owner = '' OR u.username = :owner)
+    deleted_at IS NULL
+    AND (:everything OR (:public_too AND public) OR id = ANY(:project_ids))
+    AND (:like = '' OR name LIKE :like ESCAPE '!')
+    AND (:public = -1 OR public = (:public = 1))
+    AND (:owner = '' OR owner_id = (SELECT id FROM users WHERE username = :owner AND deleted_at IS NULL))
 """
-_PAGE = Statement(f"{_PROJECT} AND {_SHOWN} AND p.name > :after ORDER BY p.name LIMIT :limit")
-_TOTAL = Statement(
-    f"SELECT count(*) FROM projects p LEFT JOIN users u ON u.id = p.owner_id WHERE p.deleted_at IS NULL AND {_SHOWN}"
+_PAGE = Statement(
+    f"""
+    WITH page AS (SELECT id FROM projects WHERE {_SHOWN} ORDER BY name LIMIT :limit OFFSET :offset)
+    {_COLUMNS} FROM page JOIN projects p ON p.id = page.id {_JOINED} ORDER BY p.name
+    """
 )
+_TOTAL = Statement(f"SELECT count(*) FROM projects WHERE {_SHOWN}")
 
 _MEMBER = """
     SELECT m.id, m.project_id, m.user_id, u.username, m.role, m.created_at
@@ -39,10 +50,14 @@ _MEMBER = """
 """
 _MEMBER_BY_ID = Statement(f"{_MEMBER} AND m.id = :id")
 _MEMBER_PAGE = Statement(
-    f"{_MEMBER} AND u.username > :after AND (:name = '' OR u.username = :name) ORDER BY u.username LIMIT :limit"
+    f"{_MEMBER} AND (:name = '' OR u.username = :name) ORDER BY u.username LIMIT :limit OFFSET :offset"
 )
 _MEMBER_COUNT = Statement("SELECT count(*) FROM project_members WHERE project_id = :project_id")
-_SETTINGS = Statement("SELECT name, value FROM project_metadata WHERE project_id = :project_id ORDER BY name")
+_COUNTS = Statement("SELECT role, count(*) FROM project_members WHERE project_id = :project_id GROUP BY role")
+_ROLES = Statement("SELECT project_id, role FROM project_members WHERE user_id = :user_id AND project_id = ANY(:ids)")
+_SETTINGS = Statement(
+    "SELECT project_id, name, value FROM project_metadata WHERE project_id = ANY(:ids) ORDER BY project_id, name"
+)
 
 
 class ProjectQueries:
@@ -89,17 +104,17 @@ class ProjectQueries:
         name: str = "",
         public: bool | None = None,
         owner: str = "",
-        after: str = "",
+        offset: int = 0,
         limit: int = 100,
     ) -> tuple[list[Project], int]:
-        """The projects behind `after` by name, at most `limit`, and how many there are on all pages together.
+        """The projects behind the first `offset` by name, at most `limit`, and how many there are on all pages together.
 
         Args:
             visibility: Which ones the reader may see.
             name: A part of the name, empty for all.
             public: Only public, or only private ones; None for both.
             owner: The exact name of the owner, empty for all.
-            after: The last name of the page before.
+            offset: How many come before the page.
             limit: The length of the page.
         """
         escaped = name.replace("!", "!!").replace("%", "!%").replace("_", "!_")
@@ -113,7 +128,7 @@ class ProjectQueries:
         }
 
         async def read(connection: Connection) -> tuple[list[Project], int]:
-            rows = await connection.all(_PAGE, after=after, limit=limit, **filters)
+            rows = await connection.all(_PAGE, offset=offset, limit=limit, **filters)
             return [_project(row) for row in rows], await connection.value(_TOTAL, **filters)
 
         return await self._database.read(read)
@@ -126,23 +141,45 @@ class ProjectQueries:
         return None if row is None else _member(row)
 
     async def members(
-        self, project_id: int, *, name: str = "", after: str = "", limit: int = 100
+        self, project_id: int, *, name: str = "", offset: int = 0, limit: int = 100
     ) -> tuple[list[Member], int]:
-        """The members behind `after` by username, and how many the project has in all.
+        """The members behind the first `offset` by username, at most `limit`, and how many the project has in all.
 
         `name` selects one exactly and, as in Harbor, doesn't change the count.
         """
 
         async def read(connection: Connection) -> tuple[list[Member], int]:
-            rows = await connection.all(_MEMBER_PAGE, project_id=project_id, name=name, after=after, limit=limit)
+            rows = await connection.all(_MEMBER_PAGE, project_id=project_id, name=name, offset=offset, limit=limit)
             return [_member(row) for row in rows], await connection.value(_MEMBER_COUNT, project_id=project_id)
 
         return await self._database.read(read)
 
+    async def member_counts(self, project_id: int) -> dict[Role, int]:
+        """How many members of the project have each role; roles that nobody has are left out."""
+        rows = await self._database.read(lambda connection: connection.all(_COUNTS, project_id=project_id))
+        return {Role.from_stored(row[0]): row[1] for row in rows}
+
+    async def roles_of(self, user_id: int, project_ids: Collection[int]) -> dict[int, Role]:
+        """The user's roles in those of the projects that it is a member of, by their numbers."""
+        rows = await self._database.read(
+            lambda connection: connection.all(_ROLES, user_id=user_id, ids=list(project_ids))
+        )
+        return {row[0]: Role.from_stored(row[1]) for row in rows}
+
+    async def settings_of(self, project_ids: Collection[int]) -> dict[int, dict[str, str]]:
+        """The string settings that were ever set, by name, of each of the projects that has any, by its number.
+
+        `public` isn't among them: it is a column of the project itself.
+        """
+        rows = await self._database.read(lambda connection: connection.all(_SETTINGS, ids=list(project_ids)))
+        settings: dict[int, dict[str, str]] = {}
+        for row in rows:
+            settings.setdefault(row[0], {})[row[1]] = row[2]
+        return settings
+
     async def settings(self, project_id: int) -> dict[str, str]:
-        """The project's string settings that were ever set, by name; `public` is a column of the project itself."""
-        rows = await self._database.read(lambda connection: connection.all(_SETTINGS, project_id=project_id))
-        return {row[0]: row[1] for row in rows}
+        """The same of one project."""
+        return (await self.settings_of([project_id])).get(project_id, {})
 
 
 def _facts(row: Row) -> ProjectFacts:

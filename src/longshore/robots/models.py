@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -13,6 +13,9 @@ from longshore.oci.names import ProjectName
 
 NEVER: Final = -1
 """The duration of a robot that doesn't expire."""
+
+DAY: Final = 86_400 * 1_000_000
+"""A day in microseconds."""
 
 SYSTEM: Final = "/"
 """The namespace of permissions outside of projects."""
@@ -54,7 +57,7 @@ class NewRobot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Robot:
-    """A robot; times are microseconds since 1970, `expires_at` None is never. Its secret isn't known to anybody here."""
+    """A robot; times are microseconds since 1970. Its secret isn't known to anybody here."""
 
     id: int
     name: str
@@ -64,12 +67,16 @@ class Robot:
     description: str
     grants: tuple[RobotGrant, ...]
     duration_days: int
-    expires_at: int | None
     disabled: bool
     creator: str
     access_version: int
     created_at: int
     updated_at: int
+
+    @property
+    def expires_at(self) -> int | None:
+        """When its life ends; None is never."""
+        return expiry(self.created_at, self.duration_days)
 
     def shown_name(self, prefix: str = ROBOT_PREFIX) -> str:
         """The name that it logs in with: `robot$name`, or `robot$project+name`."""
@@ -78,10 +85,19 @@ class Robot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedRobot:
-    """A robot that was just made, with the secret that is never shown again."""
+    """A robot that was just made, with the secret that is never shown again; times are microseconds since 1970."""
 
     id: int
     shown_name: str
-    secret: str
+    secret: str = field(repr=False)
     created_at: int
     expires_at: int | None
+
+
+def expiry(created_at: int, days: int) -> int | None:
+    """When the life of a robot that was made then ends, in microseconds since 1970; None is never.
+
+    Durations may be longer than the 292,000 years that the database's column has room for (`robots.service`), so what is shown
+    is computed from them.
+    """
+    return created_at + days * DAY if days > 0 else None

@@ -16,15 +16,29 @@ from longshore.robots.models import Robot, RobotLevel
 _FROM = "FROM robots r LEFT JOIN projects p ON p.id = r.project_id WHERE (r.project_id IS NULL OR p.deleted_at IS NULL)"
 _ROBOT = f"""
     SELECT r.id, r.name, r.level, r.project_id, p.name AS project, r.description, r.permissions, r.duration_days,
-           r.expires_at, r.disabled, r.creator, r.access_version, r.created_at, r.updated_at
+           r.disabled, r.creator, r.access_version, r.created_at, r.updated_at
     {_FROM}
 """
 _BY_ID = Statement(f"{_ROBOT} AND r.id = :id")
-_FILTER = """
-    AND coalesce(r.project_id, 0) = :project_id AND (:name = '' OR r.name LIKE :name ESCAPE '!')
-"""
-_PAGE = Statement(f"{_ROBOT} {_FILTER} AND r.name > :after ORDER BY r.name LIMIT :limit")
-_TOTAL = Statement(f"SELECT count(*) {_FROM} {_FILTER}")
+# Robots of the system and those of a project have an index each, by name: what comes before a page is skipped there.
+_OF_SYSTEM = "project_id IS NULL"
+_OF_PROJECT = "project_id = (SELECT id FROM projects WHERE id = :project_id AND deleted_at IS NULL)"
+_NAMED = "(:name = '' OR name LIKE :name ESCAPE '!')"
+
+
+def _page(whose: str) -> Statement:
+    names = f"SELECT name FROM robots WHERE {whose} AND {_NAMED} ORDER BY name LIMIT :limit OFFSET :offset"
+    return Statement(f"{_ROBOT} AND r.{whose} AND r.name IN ({names}) ORDER BY r.name")
+
+
+def _total(whose: str) -> Statement:
+    return Statement(f"SELECT count(*) FROM robots WHERE {whose} AND {_NAMED}")
+
+
+_SYSTEM_PAGE, _SYSTEM_TOTAL = _page(_OF_SYSTEM), _total(_OF_SYSTEM)
+_PROJECT_PAGE, _PROJECT_TOTAL = _page(_OF_PROJECT), _total(_OF_PROJECT)
+_SYSTEM_NAME = Statement(f"{_ROBOT} AND r.{_OF_SYSTEM} AND r.name = :name")
+_PROJECT_NAME = Statement(f"{_ROBOT} AND r.{_OF_PROJECT} AND r.name = :name")
 _ACCOUNT = Statement(
     f"SELECT r.access_version, r.expires_at, r.level, r.permissions {_FROM} AND r.id = :id AND NOT r.disabled"
 )
@@ -54,19 +68,35 @@ class RobotQueries:
 
         return await self._database.read(read)
 
+    async def named(self, project_id: int | None, name: str) -> Robot | None:
+        """The robot of a project, or of the system (None), with that name without prefix; None when there is none."""
+
+        async def read(connection: Connection) -> Robot | None:
+            if project_id is None:
+                row = await connection.one(_SYSTEM_NAME, name=name)
+            else:
+                row = await connection.one(_PROJECT_NAME, project_id=project_id, name=name)
+            return None if row is None else (await _robots(connection, [row]))[0]
+
+        return await self._database.read(read)
+
     async def page(
-        self, project_id: int | None, *, name: str = "", after: str = "", limit: int = 100
+        self, project_id: int | None, *, name: str = "", offset: int = 0, limit: int = 100
     ) -> tuple[list[Robot], int]:
-        """The robots of a project, or of the system (None), behind `after` by name, and how many there are in all.
+        """The robots of a project, or of the system (None), behind the first `offset` by name, and how many there are in all.
 
         `name` is a part of the name without prefix, empty for all.
         """
         escaped = name.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-        filters = {"project_id": project_id or 0, "name": f"%{escaped}%" if name else ""}
+        filters: dict[str, int | str] = {"name": f"%{escaped}%" if name else ""}
+        page, total = _SYSTEM_PAGE, _SYSTEM_TOTAL
+        if project_id is not None:
+            page, total = _PROJECT_PAGE, _PROJECT_TOTAL
+            filters["project_id"] = project_id
 
         async def read(connection: Connection) -> tuple[list[Robot], int]:
-            rows = await connection.all(_PAGE, after=after, limit=limit, **filters)
-            return await _robots(connection, rows), await connection.value(_TOTAL, **filters)
+            rows = await connection.all(page, offset=offset, limit=limit, **filters)
+            return await _robots(connection, rows), await connection.value(total, **filters)
 
         return await self._database.read(read)
 
@@ -88,7 +118,6 @@ def _robot(row: Row, grants: Grants, project_names: dict[int, str]) -> Robot:
         description=row["description"],
         grants=by_name(grants, project_names),
         duration_days=row["duration_days"],
-        expires_at=row["expires_at"],
         disabled=bool(row["disabled"]),
         creator=row["creator"],
         access_version=row["access_version"],

@@ -14,28 +14,30 @@ from longshore.database.statement import Statement
 from longshore.oci.errors import Conflict, NotFound
 from longshore.oci.names import ProjectName
 from longshore.robots.grants import check_delegation, check_duration, check_grants, check_new_robot, resolve, to_json
-from longshore.robots.models import ANY_PROJECT, SYSTEM, CreatedRobot, NewRobot, RobotGrant, RobotLevel
+from longshore.robots.models import ANY_PROJECT, DAY, SYSTEM, CreatedRobot, NewRobot, RobotGrant, RobotLevel, expiry
 from longshore.robots.secret import RobotSecrets, check_secret
 
-_DAY: Final = 86_400 * 1_000_000
+# 64 bits of microseconds end 106 million days after 1970. A robot that shall live longer lives for this long: 273,000 years.
+_LONGEST_DAYS: Final = 100_000_000
+_EXPIRY = f"least(CAST(:days AS BIGINT), {_LONGEST_DAYS}) * {DAY}"
 
 _INSERT = Statement(
-    """
+    f"""
     INSERT INTO robots (name, level, project_id, description, secret_hash, permissions, duration_days, expires_at, creator,
                         created_at, updated_at)
     SELECT :name, :level, CAST(:project_id AS BIGINT), :description, :secret_hash, :permissions, CAST(:days AS BIGINT),
-           CASE WHEN CAST(:days AS BIGINT) > 0 THEN clock.now + CAST(:days AS BIGINT) * :day END, :creator,
+           CASE WHEN CAST(:days AS BIGINT) > 0 THEN clock.now + {_EXPIRY} END, :creator,
            clock.now, clock.now
-    FROM (SELECT {now} AS now) clock
-    RETURNING id, created_at, expires_at
+    FROM (SELECT {{now}} AS now) clock
+    RETURNING id, created_at
     """
 )
 _UPDATE = Statement(
-    """
+    f"""
     UPDATE robots SET description = :description, disabled = :disabled, permissions = :permissions,
            duration_days = CAST(:days AS BIGINT),
-           expires_at = CASE WHEN CAST(:days AS BIGINT) > 0 THEN created_at + CAST(:days AS BIGINT) * :day END,
-           access_version = access_version + 1, updated_at = {now}
+           expires_at = CASE WHEN CAST(:days AS BIGINT) > 0 THEN created_at + {_EXPIRY} END,
+           access_version = access_version + 1, updated_at = {{now}}
     WHERE id = :id
     """
 )
@@ -92,7 +94,6 @@ class RobotService:
                 secret_hash=secret_hash,
                 permissions=to_json(grants),
                 days=robot.duration_days,
-                day=_DAY,
                 creator=creator,
             )
 
@@ -106,7 +107,7 @@ class RobotService:
             shown_name=f"{self._prefix}{project}{robot.name}",
             secret=secret,
             created_at=row[1],
-            expires_at=row[2],
+            expires_at=expiry(row[1], robot.duration_days),
         )
 
     async def update(
@@ -145,7 +146,6 @@ class RobotService:
                 disabled=disabled,
                 permissions=to_json(resolved),
                 days=kept if duration_days is None else duration_days,
-                day=_DAY,
             )
 
         await self._database.write(write)

@@ -26,8 +26,7 @@ robots = Table(
     Column("updated_at", Microseconds, nullable=False),
     CheckConstraint("level IN ('system', 'project')", name="level"),
     CheckConstraint("(level = 'system') = (project_id IS NULL)", name="project"),
-    partial_index("uq_robots_project_name", "project_id", "name", where="project_id IS NOT NULL", unique=True),
+    Index("uq_robots_project_name", "project_id", "name", unique=True),
     partial_index("uq_robots_system_name", "name", where="project_id IS NULL", unique=True),
-    Index("ix_robots_project_id", "project_id"),
     sqlite_autoincrement=True,
 )

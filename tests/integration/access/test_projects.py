@@ -103,7 +103,7 @@ async def test_pages(world: World) -> None:
         return [project.name.value for project in projects], total
 
     assert await names(limit=2) == (["a_b", "axb"], 5)
-    assert await names(after="axb") == (["library", "open", "zoo"], 5)
+    assert await names(offset=2) == (["library", "open", "zoo"], 5)
     assert await names(name="a_") == (["a_b"], 1)
     assert await names(public=True) == (["library", "open"], 2)
     assert await names(public=False, name="x") == (["axb"], 1)

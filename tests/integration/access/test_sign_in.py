@@ -175,7 +175,7 @@ async def test_users(world: World) -> None:
     page, total = await world.user_queries.page(limit=2)
     assert [user.username for user in page] == ["Anna", "bob"]
     assert total == 3
-    assert [user.username for user in (await world.user_queries.page(after="bob"))[0]] == ["erik"]
+    assert [user.username for user in (await world.user_queries.page(offset=2))[0]] == ["erik"]
     assert (await world.user_queries.page(username="ANN"))[1] == 1
     assert (await world.user_queries.page(username="_"))[1] == 0
 

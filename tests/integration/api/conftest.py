@@ -40,6 +40,7 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from tests.integration.api.counting import CountingDatabase
 
 KEY = b"k" * 32
 PASSWORD = "Secret-1234"
@@ -73,7 +74,7 @@ class World:
     """All services behind the API over one database, and clients to call it."""
 
     def __init__(self, database: Database, stack: AsyncExitStack) -> None:
-        self.database = database
+        database = self.database = CountingDatabase(database)
         self.passwords = Passwords(memory_kib=64)
         stack.callback(self.passwords.close)
         self.users, self.user_queries = UserService(database, self.passwords), UserQueries(database)

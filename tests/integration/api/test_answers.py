@@ -401,15 +401,21 @@ async def test_robot_gives_no_more_than_it_has(world: World) -> None:
     assert (await make("pull"), await make("push")) == (201, 403)
 
 
-@pytest.mark.parametrize("days", [1, 365_000, 100_000_000])
+@pytest.mark.parametrize("days", [1, 365_000, 100_000_000, 106_751_991, 2_147_483_646])
 async def test_long_lives(world: World, admin: Account, days: int) -> None:
     """A robot lives as long as the contract allows it to be given, in days from its making."""
     _, name = await world.project()
     grant = {"kind": "project", "namespace": name, "access": [{"resource": "repository", "action": "pull"}]}
     body = {"name": "ci", "level": "project", "duration": days, "permissions": [grant]}
-    made = document(await (await world.client(admin)).post("/robots", json=body), "CreateRobot")
+    client = await world.client(admin)
+    made = document(await client.post("/robots", json=body), "CreateRobot")
     born = datetime.fromisoformat(made["creation_time"]).timestamp()
     assert made["expires_at"] - int(born) in {days * 86_400, days * 86_400 + 1}
+    path = f"/robots/{made['id']}"
+    shown = document(await client.get(path), "GetRobotByID")
+    assert (shown["duration"], shown["expires_at"]) == (days, made["expires_at"])
+    nothing(await client.put(path, json=shown))
+    assert (await client.get("/projects", auth=(made["name"], made["secret"]))).status_code == 200
 
 
 async def test_project_of_a_robot(world: World) -> None:

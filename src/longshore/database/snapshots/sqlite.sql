@@ -150,6 +150,7 @@ CREATE TABLE projects (
 	CONSTRAINT ck_projects_quota_bytes CHECK (quota_bytes IS NULL OR quota_bytes >= 0),
 	CONSTRAINT fk_projects_owner_id FOREIGN KEY(owner_id) REFERENCES users (id)
 );
+CREATE INDEX ix_projects_listing ON projects (name, id, public, owner_id, deleted_at) WHERE deleted_at IS NULL;
 CREATE INDEX ix_projects_owner_id ON projects (owner_id);
 CREATE INDEX ix_projects_purge_after ON projects (purge_after) WHERE purge_after IS NOT NULL;
 CREATE UNIQUE INDEX uq_projects_name ON projects (name) WHERE deleted_at IS NULL;
@@ -209,8 +210,7 @@ CREATE TABLE robots (
 	CONSTRAINT ck_robots_level CHECK (level IN ('system', 'project')),
 	CONSTRAINT fk_robots_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
 );
-CREATE INDEX ix_robots_project_id ON robots (project_id);
-CREATE UNIQUE INDEX uq_robots_project_name ON robots (project_id, name) WHERE project_id IS NOT NULL;
+CREATE UNIQUE INDEX uq_robots_project_name ON robots (project_id, name);
 CREATE UNIQUE INDEX uq_robots_system_name ON robots (name) WHERE project_id IS NULL;
 CREATE TABLE sign_in_failures (
 	source TEXT NOT NULL,
@@ -302,5 +302,6 @@ CREATE TABLE users (
 	updated_at BIGINT NOT NULL,
 	deleted_at BIGINT
 );
+CREATE INDEX ix_users_listing ON users (username, id, email, deleted_at) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX uq_users_email ON users (email) WHERE deleted_at IS NULL AND email IS NOT NULL;
 CREATE UNIQUE INDEX uq_users_username ON users (username) WHERE deleted_at IS NULL;

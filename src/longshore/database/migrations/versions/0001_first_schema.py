@@ -148,6 +148,14 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
+        "ix_users_listing",
+        "users",
+        ["username", "id", "email", "deleted_at"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
         "uq_users_email",
         "users",
         ["email"],
@@ -195,6 +203,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("purge_after IS NOT NULL"),
         postgresql_where=sa.text("purge_after IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_projects_listing",
+        "projects",
+        ["name", "id", "public", "owner_id", "deleted_at"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
     )
     op.create_index(
         "uq_projects_name",
@@ -345,15 +361,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_robots")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_robots_project_id", "robots", ["project_id"], unique=False)
-    op.create_index(
-        "uq_robots_project_name",
-        "robots",
-        ["project_id", "name"],
-        unique=True,
-        sqlite_where=sa.text("project_id IS NOT NULL"),
-        postgresql_where=sa.text("project_id IS NOT NULL"),
-    )
+    op.create_index("uq_robots_project_name", "robots", ["project_id", "name"], unique=True)
     op.create_index(
         "uq_robots_system_name",
         "robots",
