@@ -1,0 +1,3 @@
+module longshore.dev/bench/bench-client
+
+go 1.25
