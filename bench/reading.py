@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from bench.content import Corpus, Image, check_images, checked
 from bench.measure import Bench, Case, Request, Sample, zipf
-from bench.servers import PROJECT, Longshore, Server
+from bench.servers import PROJECT, Server
 
 _CONNECTIONS = 64
 _LARGE_CONNECTIONS = 16
@@ -82,10 +82,8 @@ def _mounts(bench: Bench, corpus: Corpus) -> Case:
             for blob in image.blobs
         ]
         sample = bench.read(server, requests, connections=_CONNECTIONS)
-        # docker-registry writes its links in place: one that was being written when wrk stopped may be empty.
-        if isinstance(server, Longshore):
-            blob = corpus.images[0].blobs[0]
-            checked(server, f"/v2/{targets[0]}/blobs/{blob}", opens[targets[0]], blob)
+        blob = corpus.images[0].blobs[0]
+        checked(server, f"/v2/{targets[0]}/blobs/{blob}", opens.get(targets[0], ""), blob)
         return sample
 
     return bench.interleave(
