@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -19,72 +20,70 @@ _ODD = st.sampled_from(list("/:@?#%&=+.,;~\\\"'<>{}|^` \t\r\n\x00\x7f\u00e9\u202
 odd_texts = st.text(_ODD | st.characters(exclude_categories=["Cs"]), max_size=40)
 long_texts = st.builds(lambda text, times: text * times, st.sampled_from("a /.-\u00e9%"), st.integers(200, 5000))
 
+NAMES = [
+    "demo/app",
+    "demo",
+    "",
+    "Demo/app",
+    "demo/App",
+    "demo/app/",
+    "/demo/app",
+    "demo//app",
+    "demo/../app",
+    "demo/./app",
+    "demo/-app",
+    "demo/app_",
+    "demo/a..b",
+    "demo/a___b",
+    "demo/blobs/uploads",
+    "demo/app/manifests",
+    "nowhere/app",
+    "demo/\u00e4pp",
+    "demo/app\x00",
+    "demo/app\n",
+    "d" * 255 + "/app",
+    "demo/" + "a/" * 200 + "a",
+]
 names = st.one_of(
-    st.sampled_from(
-        [
-            "demo/app",
-            "demo",
-            "",
-            "Demo/app",
-            "demo/App",
-            "demo/app/",
-            "/demo/app",
-            "demo//app",
-            "demo/../app",
-            "demo/./app",
-            "demo/-app",
-            "demo/app_",
-            "demo/a..b",
-            "demo/a___b",
-            "demo/blobs/uploads",
-            "demo/app/manifests",
-            "nowhere/app",
-            "demo/\u00e4pp",
-            "demo/app\x00",
-            "demo/app\n",
-            "d" * 255 + "/app",
-            "demo/" + "a/" * 200 + "a",
-        ]
-    ),
+    st.sampled_from(NAMES),
     odd_texts,
     long_texts,
 )
 hexadecimal = st.text("0123456789abcdef", max_size=130)
+DIGESTS = [
+    str(NOTHING),
+    "sha256:",
+    ":",
+    "sha256",
+    f"SHA256:{NOTHING.hex}",
+    f"sha256:{NOTHING.hex.upper()}",
+    f"sha256:{NOTHING.hex[:-1]}",
+    f"sha256:{NOTHING.hex}0",
+    f"sha512:{NOTHING.hex}",
+    f"md5:{NOTHING.hex[:32]}",
+    f"sha256+b64:{NOTHING.hex}",
+    f"sha256:{NOTHING.hex}\n",
+    f" sha256:{NOTHING.hex}",
+    f"sha256:{'g' * 64}",
+    "sha256:" + "\u0661" * 64,
+    "sha256:../../../etc/passwd",
+]
 digests = st.one_of(
-    st.sampled_from(
-        [
-            str(NOTHING),
-            "sha256:",
-            ":",
-            "sha256",
-            f"SHA256:{NOTHING.hex}",
-            f"sha256:{NOTHING.hex.upper()}",
-            f"sha256:{NOTHING.hex[:-1]}",
-            f"sha256:{NOTHING.hex}0",
-            f"sha512:{NOTHING.hex}",
-            f"md5:{NOTHING.hex[:32]}",
-            f"sha256+b64:{NOTHING.hex}",
-            f"sha256:{NOTHING.hex}\n",
-            f" sha256:{NOTHING.hex}",
-            f"sha256:{'g' * 64}",
-            "sha256:" + "\u0661" * 64,
-            "sha256:../../../etc/passwd",
-        ]
-    ),
+    st.sampled_from(DIGESTS),
     st.builds(
         lambda algorithm, text: f"{algorithm}:{text}", st.sampled_from(["sha256", "sha512", "sha384"]), hexadecimal
     ),
     odd_texts,
     long_texts,
 )
+TAGS = ["latest", ".latest", "-latest", "la test", "t" * 128, "t" * 129, "", "\u00e9", "a:b", "a@b"]
 references = st.one_of(
     digests,
-    st.sampled_from(["latest", ".latest", "-latest", "la test", "t" * 128, "t" * 129, "", "\u00e9", "a:b", "a@b"]),
+    st.sampled_from(TAGS),
 )
+NUMBERS = ["0", "-1", "1.5", "1e3", "", " 1", "\u00b2", "\u0663", "NaN", "0x10", "9" * 18, "9" * 5000, "\x00"]
 numbers = st.one_of(
-    st.sampled_from(
-        ["0", "-1", "1.5", "1e3", "", " 1", "\u00b2", "\u0663", "NaN", "0x10", "9" * 18, "9" * 5000, "\x00"]
-    ),
+    st.sampled_from(NUMBERS),
     st.integers(-(2**70), 2**70).map(str),
     odd_texts,
 )
@@ -98,22 +97,21 @@ ranges = st.one_of(
     st.sampled_from(["bytes=0-0,2-3", "bytes=", "-", "0-9/*", "bytes 0-9/10", "9-0", "bytes */5"]),
     odd_texts,
 )
+MEDIA_TYPES = [
+    mediatypes.OCI_MANIFEST,
+    mediatypes.OCI_INDEX,
+    mediatypes.DOCKER_MANIFEST,
+    mediatypes.DOCKER_MANIFEST_LIST,
+    mediatypes.DOCKER_SCHEMA1,
+    mediatypes.OCI_ARTIFACT_MANIFEST,
+    "application/json",
+    "text/plain; charset=utf-8",
+    "/",
+    "a/b/c",
+    ";",
+]
 media_types = st.one_of(
-    st.sampled_from(
-        [
-            mediatypes.OCI_MANIFEST,
-            mediatypes.OCI_INDEX,
-            mediatypes.DOCKER_MANIFEST,
-            mediatypes.DOCKER_MANIFEST_LIST,
-            mediatypes.DOCKER_SCHEMA1,
-            mediatypes.OCI_ARTIFACT_MANIFEST,
-            "application/json",
-            "text/plain; charset=utf-8",
-            "/",
-            "a/b/c",
-            ";",
-        ]
-    ),
+    st.sampled_from(MEDIA_TYPES),
     odd_texts,
 )
 documents = st.one_of(
@@ -230,3 +228,63 @@ requests = st.builds(
     headers,
     documents,
 )
+
+
+TEXTS = [
+    "",
+    "\x00",
+    "a\x00b",
+    "\n",
+    "\u00e9",
+    "\U0001f40b",
+    "a" * 10_000,
+    "'; DROP TABLE blobs; --",
+    "%",
+    "../..",
+    "\u202e",
+]
+_UPLOADS = "/v2/demo/app/blobs/uploads/"
+# Route, parameter (or header, if it begins with a capital letter), and what is wrong with it.
+_PARTS = [
+    ("GET /v2/demo/app/tags/list", "n", NUMBERS),
+    ("GET /v2/demo/app/tags/list", "last", TEXTS + NAMES),
+    ("GET /v2/_catalog", "n", NUMBERS),
+    ("GET /v2/_catalog", "last", TEXTS + NAMES),
+    (f"GET /v2/demo/app/referrers/{NOTHING}", "after", NUMBERS),
+    (f"GET /v2/demo/app/referrers/{NOTHING}", "artifactType", TEXTS + MEDIA_TYPES),
+    ("GET /v2/demo/app/manifests/latest", "If-None-Match", TEXTS + DIGESTS),
+    ("GET /v2/demo/app/manifests/latest", "Accept", TEXTS + MEDIA_TYPES),
+    ("GET /v2/demo/app/manifests/latest", "Host", TEXTS + NAMES),
+    ("PUT /v2/demo/app/manifests/latest", "Content-Type", TEXTS + MEDIA_TYPES),
+    (f"PUT /v2/demo/app/manifests/{NOTHING}", "tag", TEXTS + TAGS),
+    (f"POST {_UPLOADS}", "digest", TEXTS + DIGESTS),
+    (f"POST {_UPLOADS}", "mount", TEXTS + DIGESTS),
+    (f"POST {_UPLOADS}?mount={NOTHING}", "from", TEXTS + NAMES),
+    (f"POST {_UPLOADS}?digest={NOTHING}", "Content-Length", NUMBERS),
+    (f"PATCH {_UPLOADS}{'0' * 32}", "Content-Range", TEXTS + NUMBERS),
+    (f"PUT {_UPLOADS}{'0' * 32}", "digest", TEXTS + DIGESTS),
+    ("GET /service/token", "scope", TEXTS + NAMES),
+    ("GET /service/token", "service", TEXTS),
+    ("GET /service/token", "Authorization", TEXTS),
+]
+
+
+def one_wrong_part() -> Iterator[Strange]:
+    """Requests that are right but for one parameter or header, with everything in it that can be wrong."""
+    for route, name, values in _PARTS:
+        method, _, target = route.partition(" ")
+        for value in values:
+            if name[0].isupper():
+                yield Strange(
+                    method, target, ((name.lower(), header_value(value)),), b"" if method == "GET" else b"bytes"
+                )
+            else:
+                yield Strange(method, f"{target}{'&' if '?' in target else '?'}{name}={quote(value)}", (), b"")
+    for name in NAMES:
+        for tail in ("manifests/latest", f"blobs/{NOTHING}", "tags/list", f"referrers/{NOTHING}"):
+            yield Strange("GET", f"/v2/{quote(name)}/{tail}", (), b"")
+        yield Strange("POST", f"/v2/{quote(name)}/blobs/uploads/?digest={NOTHING}", (), b"bytes")
+    for reference in TEXTS + TAGS + DIGESTS:
+        for method, kind in (("GET", "manifests"), ("DELETE", "manifests"), ("HEAD", "blobs"), ("GET", "referrers")):
+            yield Strange(method, f"/v2/demo/app/{kind}/{quote(reference, safe='')}", (), b"")
+        yield Strange("PATCH", f"{_UPLOADS}{quote(reference)}", (), b"bytes")

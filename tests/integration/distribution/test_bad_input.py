@@ -13,7 +13,7 @@ from longshore.oci import mediatypes
 from longshore.oci.digest import Digest
 from tests.integration.distribution import strange
 from tests.integration.distribution.asgi import Answer, Client
-from tests.integration.distribution.strange import NOTHING, Strange
+from tests.integration.distribution.strange import NOTHING, Strange, one_wrong_part
 from tests.integration.distribution.world import World, encode, image
 
 EXAMPLES = int(os.environ.get("LONGSHORE_FUZZ_EXAMPLES", "120"))
@@ -47,9 +47,9 @@ STATUS = {
     "UNAUTHORIZED": {401},
     "UNSUPPORTED": {405},
 }
-# A push that fails may have made the repository's row and an object that waits in the trash: both go by themselves. That no
-# file is left that nothing owns is looked at in the end.
-GOES_BY_ITSELF = {"repositories", "trash"}
+# A push that fails may have made the repository's row, with the event that tells it, and an
+# object that waits in the trash: these go by themselves. That no file is left that nothing owns is looked at in the end.
+GOES_BY_ITSELF = {"repositories", "events", "trash"}
 
 
 def check(request: Strange, answer: Answer) -> None:
@@ -176,6 +176,15 @@ async def _everything(world: World) -> Client:
 
 GOOD = "/v2/demo/app"
 UPLOADS = f"{GOOD}/blobs/uploads/"
+
+
+async def test_one_wrong_part(world: World) -> None:
+    """Each part of an otherwise right request, wrong in each way we know, is answered and undone."""
+    client = await _everything(world)
+    for request in one_wrong_part():
+        answer = await send(world, client, request)
+        if answer.status == 202 and "uploads" in request.target:
+            (await client.delete(answer["location"])).expect(204)
 
 
 # Method, target, headers; status and code.
