@@ -46,6 +46,8 @@ class Supervisor:
     kills: int = 0
     workers: set[int] = field(default_factory=set)
     stopped: dict[int, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+    worked_seconds: float = 0.0
 
     def run(self) -> None:
         """Everything, until the drain has ended."""
@@ -65,6 +67,7 @@ class Supervisor:
                 stop_one_at = self._soon(_STOP_EVERY_SECONDS)
             time.sleep(0.01)
             self._reap()
+        self.worked_seconds = time.monotonic() - self.began
         self._end(auditor)
         if not self._found():
             _wait(_fork(lambda: drain(self.configuration, self.notes)), _PATIENCE_SECONDS * 5)
@@ -141,6 +144,7 @@ class Supervisor:
         counts = {name: self.notes.counted(name) for name in names}
         return {
             "seed": self.configuration.seed,
+            "seconds": round(self.worked_seconds, 1),
             "kills": self.kills,
             **counts,
             "refused": len(self.notes.lines("refused")),

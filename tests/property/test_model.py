@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -48,10 +48,12 @@ from tests.integrity import assert_integrity
 from tests.property.model import Line, ModelManifest, ModelProject, ModelRepository
 
 _Result = TypeVar("_Result")
-_PAYLOADS = [f"layer {number} ".encode() * (number + 1) for number in range(5)]
+_PAYLOADS = [f"layer {number} ".encode() * (number + 1) for number in range(3)]
+_MEMORY = "/dev/shm"  # noqa: S108 - thousands of syncs that need not survive anything
 _WHO = {"actor": "alice", "reason": "model"}
 
-paths = st.sampled_from(("app", "other"))
+# Mostly one repository and few blobs: what happens to the same thing twice is what is interesting.
+paths = st.sampled_from(("app", "app", "app", "other"))
 blobs = st.integers(0, len(_PAYLOADS) - 1)
 some_blobs = st.lists(blobs, min_size=1, max_size=2, unique=True)
 tag_lists = st.lists(st.sampled_from(("v1", "v2")), max_size=1)
@@ -65,15 +67,18 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="longshore-model-")
+        self.folder = tempfile.mkdtemp(prefix="longshore-model-", dir=_MEMORY if Path(_MEMORY).is_dir() else None)
         path = Path(self.folder, "longshore.db")
         shutil.copy(self.template, path)
         self.loop = asyncio.new_event_loop()
-        self.world = World(SQLiteDatabase(path), MemoryStore())
+        # It does what the port says; World names the other one for tests that damage files.
+        self.world = World(SQLiteDatabase(path), cast("Any", MemoryStore()))
         self.project_id = self.run_one(self.world.project())
         self.model = ModelProject()
         self.deletions: list[tuple[str, str]] = []
         self.gone: list[str] = []
+        # What takes much away comes at every seventh step only, or there would never be much.
+        self.steps = 0
 
     def teardown(self) -> None:
         if hasattr(self, "loop"):
@@ -91,6 +96,7 @@ class RegistryMachine(RuleBasedStateMachine):
         digest = self.run_one(self.world.upload(self.project_id, _PAYLOADS[blob], path))
         self.model.make(path).bring(str(digest), len(_PAYLOADS[blob]))
 
+    @precondition(lambda self: self.steps % 4 == 0)
     @rule(path=paths, source=paths, blob=blobs)
     def mount(self, path: str, source: str, blob: int) -> None:
         digest = Digest.of(_PAYLOADS[blob])
@@ -101,10 +107,11 @@ class RegistryMachine(RuleBasedStateMachine):
         if expected:
             self.model.make(path).bring(str(digest), len(_PAYLOADS[blob]))
 
-    @rule(path=paths, blob=blobs)
-    def delete_blob(self, path: str, blob: int) -> None:
-        digest = Digest.of(_PAYLOADS[blob])
+    @precondition(lambda self: any(one.members for one in self.model.repositories))
+    @rule(path=paths, blob=blobs, often=st.booleans())
+    def delete_blob(self, path: str, blob: int, often: bool) -> None:
         repository = self.model.find(path)
+        digest = Digest.of(self.unneeded(repository) or _PAYLOADS[blob]) if often else Digest.of(_PAYLOADS[blob])
         deletion = self.world.blobs.delete(self.project_id, path, digest)
         member = None if repository is None else repository.members.get(str(digest))
         if repository is None:
@@ -117,11 +124,22 @@ class RegistryMachine(RuleBasedStateMachine):
             self.run_one(deletion)
             member.hidden, member.leased = True, False
 
+    def unneeded(self, repository: ModelRepository | None) -> bytes | None:
+        """A blob that only deleted manifests hold, or none."""
+        for payload in _PAYLOADS if repository is not None else ():
+            digest = str(Digest.of(payload))
+            if repository is not None and repository.sees(digest) and not any(repository.holders(digest, alive=True)):
+                return payload
+        return None
+
     # Manifests -------------------------------------------------------------------------------------------------------
 
-    @rule(path=paths, layers=some_blobs, tags=tag_lists, subject=st.none() | picks)
-    def push_image(self, path: str, layers: list[int], tags: list[str], subject: int | None) -> None:
+    @rule(path=paths, layers=some_blobs, tags=tag_lists, subject=st.none() | picks, bring=st.integers(0, 3))
+    def push_image(self, path: str, layers: list[int], tags: list[str], subject: int | None, bring: int) -> None:
         payloads = [_PAYLOADS[layer] for layer in layers]
+        for layer in layers if bring else ():
+            if not self.model.make(path).sees(str(Digest.of(_PAYLOADS[layer]))):
+                self.upload(path, layer)
         about = None if subject is None else self.pick(path, subject)
         document = self.world.document(*payloads, subject=None if about is None else Digest.parse(about.digest))
         manifest = ModelManifest(
@@ -133,6 +151,7 @@ class RegistryMachine(RuleBasedStateMachine):
         )
         self.push(path, manifest, document, tags)
 
+    @precondition(lambda self: any(one.manifests for one in self.model.repositories))
     @rule(path=paths, children=st.lists(picks, min_size=1, max_size=2), tags=tag_lists)
     def push_index(self, path: str, children: list[int], tags: list[str]) -> None:
         chosen = [child for child in (self.pick(path, number) for number in children) if child is not None]
@@ -163,8 +182,9 @@ class RegistryMachine(RuleBasedStateMachine):
         else:
             self.refused(ManifestBlobUnknown, pushing)
 
-    @rule(path=paths, which=picks)
-    def delete_manifest(self, path: str, which: int) -> None:
+    @precondition(lambda self: any(one.manifests for one in self.model.repositories))
+    @rule(path=paths, which=picks, again=st.integers(0, 3))
+    def delete_manifest(self, path: str, which: int, again: int) -> None:
         repository = self.model.find(path)
         manifest = self.pick(path, which)
         if repository is None or manifest is None:
@@ -180,6 +200,8 @@ class RegistryMachine(RuleBasedStateMachine):
             done = self.run_one(deletion)
             assert repository.delete(manifest.digest, done.id) == set(done.manifests)
             self.deletions.append((path, done.id))
+            if again == 0:
+                self.undelete(len(self.deletions) - 1)
 
     @precondition(lambda self: self.deletions)
     @rule(which=picks)
@@ -197,11 +219,12 @@ class RegistryMachine(RuleBasedStateMachine):
         else:
             assert set(self.run_one(undeleting).manifests) == back
 
+    @precondition(lambda self: any(one.tags for one in self.model.repositories))
     @rule(path=paths, name=st.sampled_from(("v1", "v2")))
     def delete_tag(self, path: str, name: str) -> None:
         repository = self.model.find(path)
         deletion = Tags(self.world.database, self.world.periods).delete(
-            self.project_id, path, TagName.parse(name), actor=_WHO["actor"], reason=_WHO["reason"]
+            self.project_id, path, TagName.parse(name), actor="alice", reason="model"
         )
         if repository is None:
             self.refused(NameUnknown, deletion)
@@ -213,6 +236,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     # Repositories and time -------------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.model.repositories and self.steps % 7 == 6)
     @rule(path=paths)
     def delete_repository(self, path: str) -> None:
         repository = self.model.find(path)
@@ -223,7 +247,9 @@ class RegistryMachine(RuleBasedStateMachine):
         repository.deletion = self.run_one(deletion).id
         self.gone.append(repository.deletion)
 
-    @precondition(lambda self: self.gone)
+    @precondition(
+        lambda self: self.gone and (self.steps % 7 == 0 or any(one.deletion for one in self.model.repositories))
+    )
     @rule(which=picks)
     def restore_repository(self, which: int) -> None:
         deletion = self.gone[which % len(self.gone)]
@@ -239,6 +265,7 @@ class RegistryMachine(RuleBasedStateMachine):
             self.run_one(restoring)
             repository.deletion = None
 
+    @precondition(lambda self: self.model.repositories and self.steps % 7 == 3)
     @rule()
     def let_time_pass(self) -> None:
         """Everything that waits is over, and reclaim has done all its work."""
@@ -258,6 +285,7 @@ class RegistryMachine(RuleBasedStateMachine):
         """Tags, manifests, what a client sees of blobs, and the ledger."""
         if not hasattr(self, "model"):
             return
+        self.steps += 1
         self.run_one(self.compare())
         self.run_one(assert_integrity(self.world.database, self.world.store))
 
@@ -292,23 +320,31 @@ class RegistryMachine(RuleBasedStateMachine):
         return True
 
     def pick(self, path: str, number: int) -> ModelManifest | None:
-        """One of the repository's manifests, deleted ones included."""
+        """One of the repository's manifests, now and then a deleted one."""
         repository = self.model.find(path)
         if repository is None or not repository.manifests:
             return None
-        return list(repository.manifests.values())[number % len(repository.manifests)]
+        every = list(repository.manifests.values())
+        alive = [manifest for manifest in every if manifest.alive] or every
+        chosen = every if number % 5 == 0 else alive
+        return chosen[number % len(chosen)]
 
     def refused(self, error: type[Exception], work: Coroutine[Any, Any, Any]) -> None:
         with pytest.raises(error):
             self.run_one(work)
 
 
-def test_the_registry_agrees_with_its_model(sqlite_template: Path) -> None:
+@pytest.mark.fuzz
+def test_the_registry_agrees_with_its_model(sqlite_template: Path, request: pytest.FixtureRequest) -> None:
     """After every step of any sequence, the registry shows what the model says, and every invariant holds."""
     machine = type("Machine", (RegistryMachine,), {"template": sqlite_template})
+    asked_for = "fuzz" in (request.config.option.markexpr or "")
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=400 if asked_for else 60,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
         ),
     )
