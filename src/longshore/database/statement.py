@@ -8,6 +8,8 @@ into the text and the parameter order that each driver wants. What differs betwe
 - lock clauses (``FOR NO KEY UPDATE``, ``FOR UPDATE SKIP LOCKED``, ``FOR KEY SHARE OF b`` …): SQLite has one writer and
   needs none, so they vanish;
 - ``= ANY(:ids)``: SQLite reads the list with ``json_each``;
+- ``{each:names}``: a table with the column ``value``, one row for each text of a list;
+- ``json_agg``: SQLite calls it ``json_group_array``;
 - ``greatest`` and ``least``: SQLite calls them ``max`` and ``min``.
 """
 
@@ -23,6 +25,7 @@ _LOCK = re.compile(
     r"\bFOR\s+(?:NO\s+KEY\s+UPDATE|KEY\s+SHARE|UPDATE|SHARE)(?:\s+OF\s+\w+)?(?:\s+SKIP\s+LOCKED|\s+NOWAIT)?",
 )
 _ANY = re.compile(r"=\s*ANY\(\s*:([a-z_][a-z0-9_]*)\s*\)")
+_EACH = re.compile(r"\{each:([a-z_][a-z0-9_]*)\}")
 _SQLITE_NOW = "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)"
 _POSTGRESQL_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
 
@@ -38,18 +41,23 @@ class Statement:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        # A placeholder that both dialects see, until each puts its own table there.
+        marked = _EACH.sub(r"(:\1)", text)
         names: list[str] = []
-        for name in _PARAMETER.findall(text):
+        for name in _PARAMETER.findall(marked):
             if name not in names:
                 names.append(name)
         self._names = tuple(names)
-        self._lists = frozenset(_ANY.findall(text))
+        self._lists = frozenset(_ANY.findall(text)) | frozenset(_EACH.findall(text))
         numbers = {name: number for number, name in enumerate(names, start=1)}
         sqlite = _ANY.sub(r"IN (SELECT value FROM json_each(:\1))", _LOCK.sub("", text)).replace("{now}", _SQLITE_NOW)
+        sqlite = _EACH.sub(r"json_each(:\1) AS each", sqlite)
+        sqlite = re.sub(r"\bjson_agg\(", "json_group_array(", sqlite)
         sqlite = re.sub(r"\bgreatest\(", "max(", sqlite)
         sqlite = re.sub(r"\bleast\(", "min(", sqlite)
         self.sqlite = _PARAMETER.sub(lambda match: f"?{numbers[match[1]]}", sqlite)
-        self.postgresql = _PARAMETER.sub(lambda match: f"${numbers[match[1]]}", text.replace("{now}", _POSTGRESQL_NOW))
+        postgresql = _EACH.sub(r"unnest(CAST(:\1 AS TEXT[])) AS each(value)", text.replace("{now}", _POSTGRESQL_NOW))
+        self.postgresql = _PARAMETER.sub(lambda match: f"${numbers[match[1]]}", postgresql)
 
     def sqlite_arguments(self, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
         """The positional arguments for sqlite3: lists become JSON."""

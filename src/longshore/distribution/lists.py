@@ -17,7 +17,7 @@ from longshore.oci.links import next_link
 from longshore.oci.mediatypes import OCI_INDEX
 from longshore.oci.names import RepositoryName
 
-_MOST_TAGS = 1_000_000
+_MOST_TAGS = 100_000
 _MOST_REPOSITORIES = 10_000
 _DEFAULT_REPOSITORIES = 1_000
 REFERRERS = 1_000
@@ -28,17 +28,14 @@ async def tags(request: Request, services: Services, caller: Caller, name: Repos
     project = await services.access.authorise(caller, REPOSITORY_PULL, name)
     wanted = _number(request)
     last = request.parameter("last") or ""
-    if wanted == 0:
-        # Still a question about this repository: an unknown one is unknown.
-        await services.tags.list(project.id, name.path, last=last, limit=1)
-        return json_response(200, {"name": str(name), "tags": []})
-    limit = min(wanted or _MOST_TAGS, _MOST_TAGS)
-    names = await services.tags.list(project.id, name.path, last=last, limit=limit + 1)
-    shown = names[:limit]
-    headers: list[Header] = []
-    if len(names) > limit:
-        headers.append((b"link", next_link(request.path, n=limit, last=shown[-1]).encode()))
-    return json_response(200, {"name": str(name), "tags": shown}, headers)
+    # A page of none is still a question about this repository: an unknown one is unknown.
+    limit = min(_MOST_TAGS if wanted is None else max(wanted, 1), _MOST_TAGS)
+    page = await services.tags.page(project.id, name.path, last=last, limit=limit)
+    headers: list[Header] = [(b"content-type", b"application/json; charset=utf-8")]
+    if page.after is not None and wanted != 0:
+        headers.append((b"link", next_link(request.path, n=limit, last=page.after).encode()))
+    names = b"[]" if wanted == 0 else page.names
+    return Response(200, headers, b'{"name":' + msgspec.json.encode(str(name)) + b',"tags":' + names + b"}")
 
 
 async def catalog(request: Request, services: Services, caller: Caller) -> Response:

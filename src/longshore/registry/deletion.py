@@ -18,6 +18,7 @@ from longshore.events.models import EventKind
 from longshore.oci.digest import Digest
 from longshore.oci.errors import ManifestUnknown
 from longshore.registry import ledger, repositories
+from longshore.registry.closure import Member, closure
 from longshore.registry.errors import Held
 from longshore.registry.holdings import held_blobs
 from longshore.registry.immutability import ImmutableTags, NoImmutableTags
@@ -34,35 +35,6 @@ _LIVE_PARENT = Statement(
     " WHERE c.child_id = :manifest_id AND p.deleted_at IS NULL ORDER BY p.id LIMIT 1"
 )
 _TAGS = Statement("SELECT name FROM tags WHERE manifest_id = ANY(:manifest_ids) ORDER BY name")
-# One round of the closure: children and referrers of the members that are alive and that nothing alive outside needs. A tag of
-# cosign's scheme (tags.subject_digest is set) makes its manifest a referrer and doesn't count as a tag.
-_NEXT = Statement(
-    """
-    SELECT m.id, m.digest, m.size FROM manifests m
-    WHERE m.id IN (
-        SELECT c.child_id FROM manifest_children c WHERE c.parent_id = ANY(:members) AND c.child_id IS NOT NULL
-        UNION
-        SELECT r.id FROM manifests s JOIN manifests r
-        ON r.repository_id = s.repository_id AND r.subject_digest = s.digest AND r.subject_digest IS NOT NULL
-        WHERE s.id = ANY(:members)
-        UNION
-        SELECT t.manifest_id FROM manifests s JOIN tags t
-        ON t.repository_id = s.repository_id AND t.subject_digest = s.digest AND t.subject_digest IS NOT NULL
-        WHERE s.id = ANY(:members))
-    AND m.deleted_at IS NULL AND NOT m.hold AND NOT (m.id = ANY(:members))
-    AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.manifest_id = m.id AND t.subject_digest IS NULL)
-    AND NOT EXISTS (
-        SELECT 1 FROM manifest_children c JOIN manifests p ON p.id = c.parent_id
-        WHERE c.child_id = m.id AND p.deleted_at IS NULL AND NOT (p.id = ANY(:members)))
-    AND NOT EXISTS (
-        SELECT 1 FROM manifests s WHERE s.repository_id = m.repository_id AND s.digest = m.subject_digest
-        AND s.deleted_at IS NULL AND s.id <> m.id AND NOT (s.id = ANY(:members)))
-    AND NOT EXISTS (
-        SELECT 1 FROM tags t JOIN manifests s ON s.repository_id = t.repository_id AND s.digest = t.subject_digest
-        WHERE t.manifest_id = m.id AND s.deleted_at IS NULL AND s.id <> m.id AND NOT (s.id = ANY(:members)))
-    ORDER BY m.id
-    """
-)
 _MARK = Statement(
     "UPDATE manifests SET deleted_at = {now}, purge_after = {now} + :window, review_after = NULL,"
     " deletion_id = :deletion_id WHERE id = ANY(:manifest_ids)"
@@ -146,17 +118,18 @@ async def delete_manifest(
             f"The repository has no manifest {digest}. It may have been deleted already; list its tags to see what there is."
         )
     await _refuse(transaction, repository, target, immutable)
-    members = [(target[0], target[1], target[2])]
-    await _close_over(transaction, members)
-    manifest_ids = [member[0] for member in members]
+    members = await closure(transaction, Member(target[0], target[1], target[2]))
+    manifest_ids = [member.id for member in members]
     window = (await project_periods(transaction, repository.project_id, periods)).window
     deletion_id = uuid.uuid4().hex
     tags = await drop_tags(transaction, manifest_ids, deletion_id=deletion_id, actor=actor, reason=reason)
     await transaction.execute(_MARK, manifest_ids=manifest_ids, deletion_id=deletion_id, window=window)
-    deletion = Deletion(id=deletion_id, manifests=tuple(member[1] for member in members), tags=tags, freed_after=window)
+    deletion = Deletion(
+        id=deletion_id, manifests=tuple(member.digest for member in members), tags=tags, freed_after=window
+    )
     await _announce(transaction, repository, deletion, actor=actor, reason=reason)
     blob_ids = await held_blobs(transaction, manifest_ids)
-    await ledger.uncount(transaction, repository.project_id, blob_ids, used=sum(member[2] for member in members))
+    await ledger.uncount(transaction, repository.project_id, blob_ids, used=sum(member.size for member in members))
     return deletion
 
 
@@ -192,16 +165,6 @@ async def _refuse(connection: Connection, repository: Repository, target: Row, i
             " rules, or keep it.",
             detail={"tags": kept},
         )
-
-
-async def _close_over(connection: Connection, members: list[tuple[int, str, int]]) -> None:
-    """Adds to the members, until nothing changes, what exists only for them."""
-    while True:
-        # A manifest that something outside needed may need nothing any more once that has joined: ask about all of them.
-        found = await connection.all(_NEXT, members=[member[0] for member in members])
-        if not found:
-            return
-        members.extend((row[0], row[1], row[2]) for row in found)
 
 
 async def _announce(

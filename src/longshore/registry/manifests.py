@@ -79,7 +79,8 @@ _HOLD = Statement(
     " AND lease_until IS NOT NULL"
 )
 _WANT = Statement(
-    "INSERT INTO manifest_wants (manifest_id, repository_id, digest) VALUES (:id, :repository_id, :digest)"
+    "INSERT INTO manifest_wants (manifest_id, repository_id, digest)"
+    " SELECT CAST(:id AS BIGINT), CAST(:repository_id AS BIGINT), each.value FROM {each:digests} WHERE true"
     " ON CONFLICT DO NOTHING"
 )
 _WANT_NO_MORE = Statement("DELETE FROM manifest_wants WHERE manifest_id = :id AND digest = ANY(:digests)")
@@ -88,8 +89,9 @@ _KNOWN_CHILDREN = Statement(
     " SELECT :id, m.repository_id, m.digest, m.id FROM manifests m"
     " WHERE m.repository_id = :repository_id AND m.digest = ANY(:digests) ON CONFLICT DO NOTHING"
 )
-_MISSING_CHILD = Statement(
-    "INSERT INTO manifest_children (parent_id, repository_id, child_digest) VALUES (:id, :repository_id, :digest)"
+_MISSING_CHILDREN = Statement(
+    "INSERT INTO manifest_children (parent_id, repository_id, child_digest)"
+    " SELECT CAST(:id AS BIGINT), CAST(:repository_id AS BIGINT), each.value FROM {each:digests} WHERE true"
     " ON CONFLICT DO NOTHING"
 )
 _ADOPT = Statement(
@@ -179,12 +181,12 @@ async def _push(
         await transaction.execute(_EDGES, **parameters, blob_ids=blob_ids)
         await transaction.execute(_HOLD, repository_id=repository.id, blob_ids=blob_ids)
         await transaction.execute(_WANT_NO_MORE, id=manifest_id, digests=list(held))
-    for digest in wanted:
-        await transaction.execute(_WANT, **parameters, digest=digest)
+    if wanted:
+        await transaction.execute(_WANT, **parameters, digests=wanted)
     if known:
         await transaction.execute(_KNOWN_CHILDREN, **parameters, digests=list(known))
-    for digest in missing:
-        await transaction.execute(_MISSING_CHILD, **parameters, digest=digest)
+    if missing:
+        await transaction.execute(_MISSING_CHILDREN, **parameters, digests=missing)
     await transaction.execute(_ADOPT, **parameters, digest=str(pushed.digest))
     for tag in pushed.tags:
         await tags.point(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from longshore.database.connection import Connection, Database, Transaction
 from longshore.database.statement import Statement
@@ -42,10 +43,12 @@ _REVIEW = Statement(
     "UPDATE manifests SET review_after = (SELECT {now} + greatest(p.untagged_ttl, :grace) FROM projects p"
     " WHERE p.id = :project_id AND p.untagged_ttl IS NOT NULL) WHERE id = :id AND deleted_at IS NULL"
 )
+# The database makes the JSON: a hundred thousand names never become objects of ours.
 _LIST = Statement(
-    "SELECT t.name FROM tags t JOIN manifests m ON m.id = t.manifest_id"
-    " WHERE t.repository_id = :repository_id AND t.name > :last AND m.deleted_at IS NULL ORDER BY t.name LIMIT :limit"
+    "SELECT CAST(json_agg(name) AS TEXT), count(*), max(name) FROM (SELECT name FROM tags"
+    " WHERE repository_id = :repository_id AND name > :last ORDER BY name LIMIT :limit) AS page"
 )
+_MORE = Statement("SELECT 1 FROM tags WHERE repository_id = :repository_id AND name > :last LIMIT 1")
 
 
 def cosign_subject(name: TagName) -> Digest | None:
@@ -112,6 +115,14 @@ async def journal(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class TagsPage:
+    """Names as a JSON array, in the order of their bytes, and the name to go on after; None at the end."""
+
+    names: bytes
+    after: str | None
+
+
 class Tags:
     """The tags of repositories."""
 
@@ -119,17 +130,21 @@ class Tags:
         self._database = database
         self._periods = periods
 
-    async def list(self, project_id: int, path: str, *, last: str, limit: int) -> list[str]:
+    async def page(self, project_id: int, path: str, *, last: str, limit: int) -> TagsPage:
         """At most `limit` names that sort after `last`, byte by byte.
 
         Raises:
             NameUnknown: there is no such repository.
         """
 
-        async def read(connection: Connection) -> list[str]:
+        async def read(connection: Connection) -> TagsPage:
             repository = await repositories.require(connection, project_id, path)
-            rows = await connection.all(_LIST, repository_id=repository.id, last=last, limit=limit)
-            return [row[0] for row in rows]
+            row = await connection.one(_LIST, repository_id=repository.id, last=last, limit=limit)
+            if row is None or not row[1]:
+                return TagsPage(b"[]", None)
+            full = row[1] == limit
+            more = full and await connection.value(_MORE, repository_id=repository.id, last=row[2])
+            return TagsPage(row[0].encode(), row[2] if more else None)
 
         return await self._database.read(read)
 

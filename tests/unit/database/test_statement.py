@@ -54,3 +54,12 @@ def test_the_clock_and_functions_have_their_dialects() -> None:
     assert "julianday('now')" in statement.sqlite
     assert "max(a, min(b, c))" in statement.sqlite
     assert "clock_timestamp()" in statement.postgresql
+
+
+def test_a_list_of_texts_is_a_table() -> None:
+    """Many rows are inserted by one statement, from a list."""
+    statement = Statement("INSERT INTO t SELECT :id, each.value FROM {each:names}")
+    assert statement.sqlite == "INSERT INTO t SELECT ?1, each.value FROM json_each(?2) AS each"
+    assert statement.postgresql == "INSERT INTO t SELECT $1, each.value FROM unnest(CAST($2 AS TEXT[])) AS each(value)"
+    assert statement.sqlite_arguments({"id": 1, "names": ["a", "b"]}) == (1, '["a", "b"]')
+    assert statement.postgresql_arguments({"id": 1, "names": ["a", "b"]}) == (1, ["a", "b"])
