@@ -27,7 +27,7 @@ from longshore.edge.page import welcome
 from longshore.edge.request import ClientGone, Request
 from longshore.edge.response import Response, Sender, json_response
 from longshore.instance import Instance, announce, first_start, missing_revision, open_database, open_instance
-from longshore.oci.errors import LongshoreError, NotFound, ServiceUnavailable, Unsupported
+from longshore.oci.errors import BadRequest, LongshoreError, NotFound, ServiceUnavailable, Unsupported
 
 _log = structlog.get_logger("longshore.app")
 
@@ -92,6 +92,7 @@ class Application:
                 await sender.respond(request, await self._respond(request))
         except ClientGone:
             outcome = "client gone"
+            await self._answer_broken(request, sender)
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
@@ -103,6 +104,18 @@ class Application:
                     await sender.respond(request, response)
         finally:
             self._observer.end(request, sender, _route(request.path), began, outcome=outcome)
+
+    async def _answer_broken(self, request: Request, sender: Sender) -> None:
+        """A body that broke off or stood still may have a client that still listens, and the server wants an answer."""
+        if sender.status:
+            return
+        error = BadRequest(
+            "The body of the request broke off, stood still for too long, or isn't what its headers announce. What arrived of"
+            " an upload is kept: ask for its status and go on from there."
+        )
+        response = render(error, request, [(b"connection", b"close")])
+        with suppress(ClientGone):
+            await sender.respond(request, response)
 
     async def _respond(self, request: Request) -> Response:
         path = request.path

@@ -55,6 +55,12 @@ BROKEN = {
     "two lengths": b"PUT /v2/demo/app/manifests/x HTTP/1.1\r\nHOSTAUTHContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "length and chunks": b"PUT /v2/demo/app/manifests/x HTTP/1.1\r\nHOSTAUTHContent-Length: 4\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /v2/ HTTP/1.1\r\nHOST\r\n",
+    "a form with a broken chunk": b"POST /service/token HTTP/1.1\r\nHOSTContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a form that breaks off": b"POST /service/token HTTP/1.1\r\nHOSTContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 100\r\n\r\nabc",
+    "an API body that breaks off": b"POST /api/v2.0/projects HTTP/1.1\r\nHOSTAUTHContent-Type: application/json\r\n"
+    b"Content-Length: 100\r\n\r\n{}",
     "an unknown encoding": b"PUT /v2/demo/app/manifests/x HTTP/1.1\r\nHOSTAUTHTransfer-Encoding: rot13\r\n\r\nab",
     "no chunk size": b"PUT /v2/demo/app/manifests/x HTTP/1.1\r\nHOSTAUTHTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     "an enormous chunk": b"PUT /v2/demo/app/manifests/x HTTP/1.1\r\nHOSTAUTHTransfer-Encoding: chunked\r\n\r\n"
@@ -97,11 +103,15 @@ def filled(server: Registry, text: bytes) -> bytes:
 
 
 def exchange(server: Registry, request: bytes) -> bytes:
-    """What the server says to these bytes before it hangs up, or before we do."""
+    """What the server says to these bytes before it hangs up, or before we have said that nothing more comes."""
     received = b""
-    with connection(server) as sock, suppress(ConnectionError, TimeoutError):
+    with connection(server) as sock, suppress(ConnectionError, TimeoutError, OSError):
         sock.settimeout(0.5)
         sock.sendall(request)
+        with suppress(TimeoutError):
+            while piece := sock.recv(65_536):
+                received += piece
+        sock.shutdown(socket.SHUT_WR)
         while piece := sock.recv(65_536):
             received += piece
     return received

@@ -96,10 +96,11 @@ async def test_a_shared_blob_counts_until_its_last_holder_goes(world: World) -> 
 async def test_a_long_chain_of_referrers_goes_in_one_deletion(world: World) -> None:
     """A referrer of a referrer of … goes with the first of them, and each of them is asked about once."""
     project_id = await world.project()
-    first = await world.image(project_id, world.layer(), tags=["v1"])
+    layer = world.layer()
+    first = await world.image(project_id, layer, tags=["v1"])
     chain = [first]
     for _ in range(60):
-        chain.append(await world.image(project_id, subject=chain[-1]))
+        chain.append(await world.image(project_id, layer, subject=chain[-1], upload=False))
     deletion = await ManifestDeletion(world.database, world.periods).delete(
         project_id, "app", first, actor="alice", reason="test"
     )
