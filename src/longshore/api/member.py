@@ -53,7 +53,7 @@ class MemberController(Controller):
         facts = await access.authorise_project(request.caller, MEMBER_CREATE, project)
         user_id = await _user_id(request.services, document)
         role = await _role(request.services, facts.id, user_id, document.role_id)
-        member_id = await request.services.projects.add_member(facts.id, user_id, role)
+        member_id = await request.services.projects.add_member(facts.id, user_id, role, actor=request.actor)
         return created(f"/api/v2.0/projects/{project_name_or_id}/members/{member_id}")
 
     @get("/{mid:str}", operation_id="getProjectMember")
@@ -77,7 +77,8 @@ class MemberController(Controller):
         member_id, document = parse_id(mid, "mid"), request.document(RoleRequest)
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, MEMBER_UPDATE, project)
-        await request.services.projects.change_role(facts.id, member_id, Role.parse(document.role_id or 0))
+        role = Role.parse(document.role_id or 0)
+        await request.services.projects.change_role(facts.id, member_id, role, actor=request.actor)
         return empty()
 
     @delete("/{mid:str}", operation_id="deleteProjectMember", status_code=200)
@@ -88,7 +89,7 @@ class MemberController(Controller):
         member_id = parse_id(mid, "mid")
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, MEMBER_DELETE, project)
-        await request.services.projects.remove_member(facts.id, member_id)
+        await request.services.projects.remove_member(facts.id, member_id, actor=request.actor)
         return empty()
 
 

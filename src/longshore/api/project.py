@@ -97,6 +97,7 @@ class ProjectController(Controller):
             public=bool(document.public),
             quota_bytes=quota,
             settings=document.settings(),
+            actor=request.actor,
         )
         by_name = request.flag(b"x-resource-name-in-location")
         return created(f"{_LOCATION}{name if by_name else project_id}")
@@ -120,7 +121,7 @@ class ProjectController(Controller):
             raise BadRequest("cve_allowlist.project_id is the number of another project.")
         if document.metadata is not None and document.metadata.retention_id:
             raise BadRequest("metadata.retention_id is set by the retention policy of the project, not here.")
-        await request.services.projects.set_settings(facts.id, document.settings())
+        await request.services.projects.set_settings(facts.id, document.settings(), actor=request.actor)
         return empty()
 
     @delete("/{project_name_or_id:str}", operation_id="deleteProject", status_code=200)
@@ -128,7 +129,7 @@ class ProjectController(Controller):
         """Deletes a project that has no repositories."""
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, PROJECT_DELETE, project)
-        await request.services.projects.delete(facts.id, actor=request.caller.principal.actor)
+        await request.services.projects.delete(facts.id, actor=request.actor)
         return empty()
 
     @get("/{project_name_or_id:str}/_deletable", operation_id="getProjectDeletable")

@@ -57,6 +57,11 @@ class APIRequest(FrameworkRequest[Any, Any, Any]):
         return self.call.caller
 
     @property
+    def actor(self) -> str:
+        """The caller's name, for events."""
+        return self.caller.principal.actor
+
+    @property
     def services(self) -> APIServices:
         """The services behind the controllers."""
         return self.call.services

@@ -70,7 +70,7 @@ class RobotController(Controller):
         else:
             await request.services.access.authorise_project(request.caller, ROBOT_CREATE, robot.project)
         made = await request.services.robots.create(
-            robot, creator=request.caller.principal.actor, creator_grants=await _own_grants(request)
+            robot, creator=request.actor, creator_grants=await _own_grants(request)
         )
         return created(f"/api/v2.0/robots/{made.id}", shown_created(made))
 
@@ -95,6 +95,7 @@ class RobotController(Controller):
             grants=grants(document.permissions or ()),
             duration_days=document.duration,
             editor_grants=await _own_grants(request),
+            actor=request.actor,
         )
         return empty()
 
@@ -103,7 +104,7 @@ class RobotController(Controller):
         """Replaces the secret at once: by the given one, or by a new one that is told this once."""
         number, services, document = parse_id(robot_id, "robot_id"), request.services, request.document(RobotSecReq)
         await authorise_robot(services.access, services.robot_queries, request.caller, ROBOT_UPDATE, number)
-        secret = await services.robots.refresh_secret(number, document.secret)
+        secret = await services.robots.refresh_secret(number, document.secret, actor=request.actor)
         return answer(RobotSec(secret=secret or ""))
 
     @delete("/{robot_id:str}", operation_id="DeleteRobot", status_code=200)
@@ -111,7 +112,7 @@ class RobotController(Controller):
         """Deletes a robot."""
         number, services = parse_id(robot_id, "robot_id"), request.services
         await authorise_robot(services.access, services.robot_queries, request.caller, ROBOT_DELETE, number)
-        await services.robots.delete(number)
+        await services.robots.delete(number, actor=request.actor)
         return empty()
 
 

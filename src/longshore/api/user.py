@@ -14,10 +14,16 @@ from longshore.access.models import (
     USER_LIST,
     USER_READ,
     USER_UPDATE,
-    PrincipalKind,
 )
 from longshore.api.authentication import authorise_person, authorise_user
-from longshore.api.documents.user import PasswordReq, UserCreationReq, UserResp, UserSysAdminFlag, shown_user
+from longshore.api.documents.user import (
+    PasswordReq,
+    UserCreationReq,
+    UserProfile,
+    UserResp,
+    UserSysAdminFlag,
+    shown_user,
+)
 from longshore.api.paging import Listing, Page, exactly, listing
 from longshore.api.query import Term, parse_q
 from longshore.api.request import APIRequest, parse_id
@@ -46,7 +52,7 @@ class UserController(Controller):
         """Makes a user."""
         document = request.document(UserCreationReq)
         await request.services.access.authorise_system(request.caller, USER_CREATE)
-        user_id = await request.services.users.create(document.user())
+        user_id = await request.services.users.create(document.user(), by=request.caller.principal)
         return created(f"/api/v2.0/users/{user_id}")
 
     @get("/current", operation_id="getCurrentUserInfo")
@@ -62,33 +68,42 @@ class UserController(Controller):
         await authorise_user(request.services.access, request.caller, USER_READ, number)
         return answer(shown_user(await _user(request.services.user_queries, number)))
 
+    @put("/{user_id:str}", operation_id="updateUserProfile")
+    async def update_profile(self, request: APIRequest, user_id: FromPath[str]) -> Response[Any]:
+        """Replaces email address, real name and comment."""
+        number, document = parse_id(user_id, "user_id"), request.document(UserProfile)
+        await authorise_user(request.services.access, request.caller, USER_UPDATE, number)
+        await request.services.users.update_profile(number, document.profile(), by=request.caller.principal)
+        return empty()
+
     @delete("/{user_id:str}", operation_id="deleteUser", status_code=200)
     async def delete_user(self, request: APIRequest, user_id: FromPath[str]) -> Response[Any]:
         """Ends an account."""
-        number, principal = parse_id(user_id, "user_id"), request.caller.principal
+        number = parse_id(user_id, "user_id")
         await request.services.access.authorise_system(request.caller, USER_DELETE)
-        own_id = principal.id if principal.kind is PrincipalKind.USER else None
-        await request.services.users.delete(number, by=own_id)
+        await request.services.users.delete(number, by=request.caller.principal)
         return empty()
 
     @put("/{user_id:str}/sysadmin", operation_id="setUserSysAdmin")
     async def set_sysadmin(self, request: APIRequest, user_id: FromPath[str]) -> Response[Any]:
-        """Makes a user a system administrator, or no longer."""
+        """Makes a user a system administrator, or no longer; only people may."""
         number, document = parse_id(user_id, "user_id"), request.document(UserSysAdminFlag)
+        principal = request.caller.principal
         await request.services.access.authorise_system(request.caller, USER_UPDATE)
-        await request.services.users.set_sysadmin(number, sysadmin=bool(document.sysadmin_flag))
+        await request.services.users.set_sysadmin(number, sysadmin=bool(document.sysadmin_flag), by=principal)
         return empty()
 
     @put("/{user_id:str}/password", operation_id="updateUserPassword")
     async def update_password(self, request: APIRequest, user_id: FromPath[str]) -> Response[Any]:
         """Sets a password; whoever changes the own one gives the old one too."""
         number, document = parse_id(user_id, "user_id"), request.document(PasswordReq)
+        users, principal = request.services.users, request.caller.principal
         own = await authorise_user(request.services.access, request.caller, USER_UPDATE, number)
         new = document.new_password or ""
         if own:
-            await request.services.users.change_password(number, old=document.old_password or "", new=new)
+            await users.change_password(number, old=document.old_password or "", new=new, by=principal)
         else:
-            await request.services.users.reset_password(number, new)
+            await users.reset_password(number, new, by=principal)
         return empty()
 
 

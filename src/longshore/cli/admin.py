@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from longshore.access.models import Permission
+from longshore.access.models import INTERNAL, Permission
 from longshore.cli.workbench import ConfigOption, Output, OutputOption, Result, fail, with_database
 from longshore.config import Settings
 from longshore.database.connection import Database
@@ -57,6 +57,8 @@ app.add_typer(reclaim_app, name="reclaim")
 ACTOR = "longshore admin"
 """Who journals and events name for what these commands do."""
 
+_OPERATOR = dataclasses.replace(INTERNAL, name=ACTOR)
+
 NameArgument = Annotated[str, typer.Argument(help="The name.")]
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input; otherwise one is generated.")
@@ -94,7 +96,7 @@ def create_project(
     async def work(_settings: Settings, database: Database) -> int:
         user = await _user(database, owner)
         return await ProjectService(database).create(
-            parsed, owner_id=user.id, public=public, sparse=sparse.value, quota_bytes=quota
+            parsed, owner_id=user.id, public=public, sparse=sparse.value, quota_bytes=quota, actor=ACTOR
         )
 
     project_id = with_database(config, work)
@@ -189,7 +191,7 @@ def create_user(
 
     async def work(_settings: Settings, database: Database) -> int:
         user = NewUser(username=name, password=password, email=email, realname=realname or name, sysadmin=sysadmin)
-        return await UserService(database, Passwords()).create(user)
+        return await UserService(database, Passwords()).create(user, by=_OPERATOR)
 
     user_id = with_database(config, work)
     shown = {"password": password} if generated else {}
@@ -210,7 +212,7 @@ def reset_password(
 
     async def work(_settings: Settings, database: Database) -> None:
         user = await _user(database, name)
-        await UserService(database, Passwords()).reset_password(user.id, password)
+        await UserService(database, Passwords()).reset_password(user.id, password, by=_OPERATOR)
 
     with_database(config, work)
     shown = {"password": password} if generated else {}
@@ -233,7 +235,7 @@ def add_member(
 
     async def work(_settings: Settings, database: Database) -> int:
         found, person = await _project(database, parsed), await _user(database, user)
-        return await ProjectService(database).add_member(found.id, person.id, chosen)
+        return await ProjectService(database).add_member(found.id, person.id, chosen, actor=ACTOR)
 
     member_id = with_database(config, work)
     value = {"id": member_id, "project": project, "user": user, "role": chosen.title}

@@ -20,8 +20,18 @@ class EventKind(StrEnum):
     REPOSITORY_DELETED = "repository.deleted"
     REPOSITORY_RESTORED = "repository.restored"
     PROJECT_CREATED = "project.created"
+    PROJECT_UPDATED = "project.updated"
     PROJECT_DELETED = "project.deleted"
     PROJECT_RESTORED = "project.restored"
+    MEMBER_ADDED = "member.added"
+    MEMBER_UPDATED = "member.updated"
+    MEMBER_REMOVED = "member.removed"
+    USER_CREATED = "user.created"
+    USER_UPDATED = "user.updated"
+    USER_DELETED = "user.deleted"
+    ROBOT_CREATED = "robot.created"
+    ROBOT_UPDATED = "robot.updated"
+    ROBOT_DELETED = "robot.deleted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

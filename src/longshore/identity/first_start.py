@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from longshore.access.models import INTERNAL
 from longshore.database.connection import Database, Dialect, Transaction
 from longshore.database.statement import Statement
+from longshore.events.models import EventKind
+from longshore.events.service import append
 from longshore.identity.hashing import UNUSABLE, Passwords
 from longshore.identity.models import ADMIN_ID, ANONYMOUS_ID
 from longshore.identity.rules import check_password, generate_password
@@ -60,7 +63,10 @@ async def ensure_admin(database: Database, passwords: Passwords, *, password: st
         await transaction.execute(_INSERT_ANONYMOUS, id=ANONYMOUS_ID, password_hash=UNUSABLE)
         if database.dialect is Dialect.POSTGRESQL:
             await transaction.value(_SKIP_GIVEN_NUMBERS, last=ANONYMOUS_ID)
-        await insert_project(transaction, ProjectName.parse("library"), owner_id=ADMIN_ID, public=True)
+        payload = {"user_id": ADMIN_ID, "username": "admin", "sysadmin": True, "actor": INTERNAL.actor}
+        await append(transaction, kind=EventKind.USER_CREATED, project_id=None, payload=payload)
+        name = ProjectName.parse("library")
+        await insert_project(transaction, name, owner_id=ADMIN_ID, public=True, actor=INTERNAL.actor)
         return True
 
     made = await database.write(write)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 ADMIN_ID: Final = 1
@@ -29,11 +29,20 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a person tells of itself; the members are named as the columns of `users`."""
+
+    email: str
+    realname: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewUser:
     """What it takes to make an account. `identity.rules.check_new_user` tells what is wrong with one."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
     email: str | None = None
     realname: str = ""
     comment: str = ""

@@ -6,9 +6,10 @@ from __future__ import annotations
 import re
 import secrets
 import string
+import unicodedata
 from typing import Final
 
-from longshore.identity.models import NewUser
+from longshore.identity.models import NewUser, Profile
 from longshore.oci.errors import BadRequest
 
 _BANNED: Final = ',"~#%$'
@@ -45,24 +46,52 @@ def check_new_user(user: NewUser) -> None:
     Raises:
         BadRequest: something isn't acceptable; the message tells what.
     """
-    name = user.username
+    _check_username(user.username)
+    _check_person(user.email, user.realname, user.comment)
+    check_password(user.password)
+
+
+def check_profile(profile: Profile) -> None:
+    """Accepts what a person can tell of itself.
+
+    Raises:
+        BadRequest: something isn't acceptable; the message tells what.
+    """
+    if not profile.realname:
+        raise BadRequest("A user needs a real name (realname).")
+    _check_person(profile.email, profile.realname, profile.comment)
+
+
+def _check_username(name: str) -> None:
     if not name or len(name) > _LONGEST_NAME or name != name.strip() or not name.isprintable():
         raise BadRequest(f"A username has 1 to {_LONGEST_NAME} printable characters and no blanks around it.")
-    for text, what in ((name, "username"), (user.realname, "real name")):
-        banned = next((character for character in text if character in _BANNED or ord(character) < 32), None)
-        if banned is not None:
-            raise BadRequest(f"The {what} has the character {banned!a}. None of {_BANNED} may be in it.")
+    _check_characters(name, "username")
     if ":" in name:
         raise BadRequest("The username has a colon, which no client could send (RFC 7617). Choose one without.")
+    plain = unicodedata.normalize("NFKC", name)
+    if plain != name:
+        # Two names that look the same would be two people, and the same name typed on two machines might be no one.
+        raise BadRequest(
+            f"The username has characters that have a plainer form. Choose {plain[:_LONGEST_NAME]!a} instead."
+        )
     if name.lower() in _RESERVED:
         raise BadRequest(f"The username {name} is reserved. Choose another one.")
-    if len(user.realname) > _LONGEST_NAME:
-        raise BadRequest(f"The real name has {len(user.realname)} characters: {_LONGEST_NAME} are the most.")
-    if len(user.comment) > _LONGEST_COMMENT:
-        raise BadRequest(f"The comment has {len(user.comment)} characters: {_LONGEST_COMMENT} are the most.")
-    if user.email is not None and (len(user.email) > _LONGEST_NAME or _EMAIL.fullmatch(user.email) is None):
+
+
+def _check_person(email: str | None, realname: str, comment: str) -> None:
+    _check_characters(realname, "real name")
+    if len(realname) > _LONGEST_NAME:
+        raise BadRequest(f"The real name has {len(realname)} characters: {_LONGEST_NAME} are the most.")
+    if len(comment) > _LONGEST_COMMENT:
+        raise BadRequest(f"The comment has {len(comment)} characters: {_LONGEST_COMMENT} are the most.")
+    if email is not None and (len(email) > _LONGEST_NAME or _EMAIL.fullmatch(email) is None or not email.isprintable()):
         raise BadRequest("The email address isn't one: it should look like name@example.com.")
-    check_password(user.password)
+
+
+def _check_characters(text: str, what: str) -> None:
+    banned = next((character for character in text if character in _BANNED or ord(character) < 32), None)
+    if banned is not None:
+        raise BadRequest(f"The {what} has the character {banned!a}. None of {_BANNED} may be in it.")
 
 
 def generate_password() -> str:

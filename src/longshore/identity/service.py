@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Use cases of people: one transaction each. Whatever changes what an account may do raises its `access_version`."""
+"""Use cases of people: one transaction each, with its event.
+
+Whatever changes what an account may do raises its `access_version`. Robots may be given the right to change users, but not to rule over those who rule: see `_refuse_robot`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from typing import Any
 
-from longshore.database.connection import Database, Transaction
+from longshore.access.models import INTERNAL, Principal, PrincipalKind
+from longshore.database.connection import Database, Row, Transaction
 from longshore.database.errors import UniqueViolation
 from longshore.database.statement import Statement
+from longshore.events.models import EventKind
+from longshore.events.service import append
 from longshore.identity.hashing import Passwords
-from longshore.identity.models import ADMIN_ID, NewUser
-from longshore.identity.rules import check_new_user, check_password
+from longshore.identity.models import ADMIN_ID, NewUser, Profile
+from longshore.identity.rules import check_new_user, check_password, check_profile
 from longshore.oci.errors import BadRequest, Conflict, Denied, NotFound
 from longshore.projects.service import end_memberships
 
@@ -21,41 +27,50 @@ _INSERT = Statement(
     VALUES (:username, :email, :realname, :comment, :password_hash, :sysadmin, {now}, {now}) RETURNING id
     """
 )
+_LOCK = Statement(
+    """
+    SELECT username, email, realname, comment, sysadmin FROM users WHERE id = :id AND deleted_at IS NULL
+    FOR NO KEY UPDATE
+    """
+)
 _DELETE = Statement(
-    """
-    UPDATE users SET deleted_at = {now}, updated_at = {now}, access_version = access_version + 1
-    WHERE id = :id AND deleted_at IS NULL
-    """
+    "UPDATE users SET deleted_at = {now}, updated_at = {now}, access_version = access_version + 1 WHERE id = :id"
+)
+_SET_PROFILE = Statement(
+    "UPDATE users SET email = :email, realname = :realname, comment = :comment, updated_at = {now} WHERE id = :id"
 )
 _SET_PASSWORD = Statement(
     """
     UPDATE users SET password_hash = :password_hash, updated_at = {now}, access_version = access_version + 1
-    WHERE id = :id AND deleted_at IS NULL
+    WHERE id = :id
     """
 )
 _SET_SYSADMIN = Statement(
-    """
-    UPDATE users SET sysadmin = :sysadmin, updated_at = {now}, access_version = access_version + 1
-    WHERE id = :id AND deleted_at IS NULL
-    """
+    "UPDATE users SET sysadmin = :sysadmin, updated_at = {now}, access_version = access_version + 1 WHERE id = :id"
 )
 _HASH = Statement("SELECT password_hash FROM users WHERE id = :id AND deleted_at IS NULL")
 
 
 class UserService:
-    """Makes and changes users. Passwords are hashed before the transaction begins."""
+    """Makes and changes users. Passwords are hashed before the transaction begins.
+
+    `by` is everywhere who does it: what it may do at all was decided before, at the edge.
+    """
 
     def __init__(self, database: Database, passwords: Passwords) -> None:
         self._database = database
         self._passwords = passwords
 
-    async def create(self, user: NewUser) -> int:
+    async def create(self, user: NewUser, *, by: Principal = INTERNAL) -> int:
         """Makes an account and returns its number.
 
         Raises:
             BadRequest: name, password or another part breaks the rules.
+            Denied: a robot wants to make an administrator.
             Conflict: the name or the email address is taken.
         """
+        if user.sysadmin:
+            _refuse_robot(by)
         check_new_user(user)
         password_hash = await self._passwords.hash(user.password)
 
@@ -69,6 +84,8 @@ class UserService:
                 password_hash=password_hash,
                 sysadmin=user.sysadmin,
             )
+            payload = {"sysadmin": user.sysadmin}
+            await _tell(transaction, EventKind.USER_CREATED, user_id, user.username, by.actor, payload)
             return user_id
 
         try:
@@ -76,38 +93,66 @@ class UserService:
         except UniqueViolation:
             raise Conflict(f"The username {user.username} or its email address is taken.") from None
 
-    async def delete(self, user_id: int, *, by: int | None = None) -> None:
+    async def update_profile(self, user_id: int, profile: Profile, *, by: Principal = INTERNAL) -> None:
+        """Replaces what is known of a person. Logins and tokens stay good: it changes nothing of what the account may do.
+
+        Raises:
+            BadRequest: a part breaks the rules.
+            Denied: a robot wants to change an administrator.
+            NotFound: there is no such user.
+            Conflict: the email address is taken.
+        """
+        check_profile(profile)
+
+        async def write(transaction: Transaction) -> None:
+            row = await _lock(transaction, user_id, by)
+            changed = [name for name, value in asdict(profile).items() if row[name] != value]
+            if changed:
+                await transaction.execute(_SET_PROFILE, id=user_id, **asdict(profile))
+                await _tell_update(transaction, user_id, row, by.actor, changed)
+
+        try:
+            await self._database.write(write)
+        except UniqueViolation:
+            raise Conflict("The email address is taken by another user.") from None
+
+    async def delete(self, user_id: int, *, by: Principal = INTERNAL) -> None:
         """Ends an account and its memberships. The name is free at once; the row stays, for what it signed.
 
         Raises:
-            Denied: the first administrator can't be deleted, and nobody (`by`) can delete himself.
+            Denied: the first administrator can't be deleted, nobody the own account, and robots delete no administrator.
             NotFound: there is no such user.
         """
-        if user_id in {ADMIN_ID, by}:
+        if user_id == ADMIN_ID or (by.kind is PrincipalKind.USER and by.id == user_id):
             raise Denied("The first administrator can't be deleted, and nobody can delete the own account.")
 
         async def write(transaction: Transaction) -> None:
-            if not await transaction.execute(_DELETE, id=user_id):
-                raise _missing(user_id)
-            await end_memberships(transaction, user_id)
+            row = await _lock(transaction, user_id, by)
+            await transaction.execute(_DELETE, id=user_id)
+            await end_memberships(transaction, user_id, actor=by.actor)
+            await _tell(transaction, EventKind.USER_DELETED, user_id, row["username"], by.actor)
 
         await self._database.write(write)
 
-    async def reset_password(self, user_id: int, password: str) -> None:
+    async def reset_password(self, user_id: int, password: str, *, by: Principal = INTERNAL) -> None:
         """Sets a password, as an administrator may; every token and login of the user ends.
 
         Raises:
             BadRequest: the password breaks the rules.
+            Denied: a robot wants to set an administrator's.
             NotFound: there is no such user.
         """
         check_password(password)
         password_hash = await self._passwords.hash(password)
-        await self._change(
-            user_id,
-            lambda transaction: transaction.execute(_SET_PASSWORD, id=user_id, password_hash=password_hash),
-        )
 
-    async def change_password(self, user_id: int, *, old: str, new: str) -> None:
+        async def write(transaction: Transaction) -> None:
+            row = await _lock(transaction, user_id, by)
+            await transaction.execute(_SET_PASSWORD, id=user_id, password_hash=password_hash)
+            await _tell_update(transaction, user_id, row, by.actor, ["password"])
+
+        await self._database.write(write)
+
+    async def change_password(self, user_id: int, *, old: str, new: str, by: Principal = INTERNAL) -> None:
         """Sets a password, as the user itself may; every token and login of the user ends.
 
         Raises:
@@ -122,24 +167,60 @@ class UserService:
             raise Denied("Current password is incorrect")
         if old == new:
             raise BadRequest("New password is identical to old password")
-        await self.reset_password(user_id, new)
+        await self.reset_password(user_id, new, by=by)
 
-    async def set_sysadmin(self, user_id: int, *, sysadmin: bool) -> None:
+    async def set_sysadmin(self, user_id: int, *, sysadmin: bool, by: Principal = INTERNAL) -> None:
         """Makes somebody a system administrator, or no longer.
 
         Raises:
-            Denied: the first administrator stays one.
+            Denied: the first administrator stays one; robots neither make administrators nor unmake them.
             NotFound: there is no such user.
         """
+        _refuse_robot(by)
         if user_id == ADMIN_ID and not sysadmin:
             raise Denied("The first administrator stays one.")
-        await self._change(
-            user_id, lambda transaction: transaction.execute(_SET_SYSADMIN, id=user_id, sysadmin=sysadmin)
-        )
 
-    async def _change(self, user_id: int, change: Callable[[Transaction], Coroutine[Any, Any, int]]) -> None:
-        if not await self._database.write(change):
-            raise _missing(user_id)
+        async def write(transaction: Transaction) -> None:
+            row = await _lock(transaction, user_id, by)
+            if bool(row["sysadmin"]) is not sysadmin:
+                await transaction.execute(_SET_SYSADMIN, id=user_id, sysadmin=sysadmin)
+                await _tell_update(transaction, user_id, row, by.actor, ["sysadmin"], sysadmin=sysadmin)
+
+        await self._database.write(write)
+
+
+def _refuse_robot(by: Principal) -> None:
+    """Keeps robots from ruling: one that may change users could otherwise make itself the registry's owner in two requests."""
+    if by.kind is PrincipalKind.ROBOT:
+        raise Denied("Robots can't make or change system administrators. Log in as a person for this.")
+
+
+async def _lock(transaction: Transaction, user_id: int, by: Principal) -> Row:
+    row = await transaction.one(_LOCK, id=user_id)
+    if row is None:
+        raise _missing(user_id)
+    if row["sysadmin"]:
+        _refuse_robot(by)
+    return row
+
+
+async def _tell_update(
+    transaction: Transaction, user_id: int, row: Row, actor: str, changed: list[str], *, sysadmin: bool | None = None
+) -> None:
+    payload = {"changed": changed, "sysadmin": bool(row["sysadmin"]) if sysadmin is None else sysadmin}
+    await _tell(transaction, EventKind.USER_UPDATED, user_id, row["username"], actor, payload)
+
+
+async def _tell(
+    transaction: Transaction,
+    kind: EventKind,
+    user_id: int,
+    username: str,
+    actor: str,
+    payload: dict[str, Any] | None = None,
+) -> None:
+    whole = {"user_id": user_id, "username": username, "actor": actor, **(payload or {})}
+    await append(transaction, kind=kind, project_id=None, payload=whole)
 
 
 def _missing(user_id: int) -> NotFound:

@@ -34,10 +34,19 @@ def check_new_robot(robot: NewRobot) -> None:
             f"The robot name {robot.name[:100]!a} isn't acceptable: it is made of a-z and 0-9 with single '.', '_' or '-'"
             " between them, and has no prefix."
         )
-    if len(robot.description) > _LONGEST_DESCRIPTION:
-        raise BadRequest(f"The description is too long: {_LONGEST_DESCRIPTION} characters are the most.")
+    check_description(robot.description)
     check_duration(robot.duration_days)
     check_grants(robot.grants, robot.project)
+
+
+def check_description(text: str) -> None:
+    """Accepts a description that isn't too long.
+
+    Raises:
+        BadRequest: it is.
+    """
+    if len(text) > _LONGEST_DESCRIPTION:
+        raise BadRequest(f"The description has {len(text)} characters: {_LONGEST_DESCRIPTION} are the most.")
 
 
 def check_duration(days: int) -> None:

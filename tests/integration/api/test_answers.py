@@ -401,6 +401,17 @@ async def test_robot_gives_no_more_than_it_has(world: World) -> None:
     assert (await make("pull"), await make("push")) == (201, 403)
 
 
+async def test_robot_gives_no_more_than_it_has_by_what_pushing_includes(world: World) -> None:
+    """Pushing includes pulling for robots of projects: a robot of the system that only pushes can't make one."""
+    _, name = await world.project()
+    permissions = frozenset({Permission("robot", "create"), Permission("repository", "push")})
+    client = await world.client(await world.robot(RobotGrant(name, permissions)))
+    grant = {"kind": "project", "namespace": name, "access": [{"resource": "repository", "action": "push"}]}
+    for level, status in (("project", 403), ("system", 403)):
+        body = {"name": f"more-{level}", "level": level, "duration": 1, "permissions": [grant]}
+        assert (await client.post("/robots", json=body)).status_code == status
+
+
 @pytest.mark.parametrize("days", [1, 365_000, 100_000_000, 106_751_991, 2_147_483_646])
 async def test_long_lives(world: World, admin: Account, days: int) -> None:
     """A robot lives as long as the contract allows it to be given, in days from its making."""

@@ -118,6 +118,10 @@ def _new_user(target: Target) -> Any:
     return {"username": name, "email": f"{name}@x.test", "realname": name, "password": "Secret-1234"}
 
 
+def _profile(target: Target) -> Any:
+    return {"email": f"new{target.number}@x.test", "realname": "New"}
+
+
 OPERATIONS = (
     Operation("getPing", "GET", _fixed("/ping"), EVERYBODY),
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
@@ -153,7 +157,9 @@ OPERATIONS = (
     Operation("getCurrentUserInfo", "GET", _fixed("/users/current"), "401 200 200 200 200 200 200 200 412 412"),
     Operation("getUser", "GET", _user(), SYSTEM),
     Operation("deleteUser", "DELETE", _user(), SYSTEM),
-    Operation("setUserSysAdmin", "PUT", _user("/sysadmin"), SYSTEM, lambda _: {"sysadmin_flag": True}),
+    Operation("updateUserProfile", "PUT", _user(), SYSTEM, _profile),
+    # Ours: no robot makes administrators, whatever it was given.
+    Operation("setUserSysAdmin", "PUT", _user("/sysadmin"), SYSADMIN, lambda _: {"sysadmin_flag": True}),
     Operation("updateUserPassword", "PUT", _user("/password"), SYSTEM, lambda _: {"new_password": "Another-1234"}),
     Operation("ListRobot", "GET", _fixed("/robots"), SYSTEM, case="system"),
     Operation(
@@ -289,6 +295,52 @@ async def test_people_see_and_change_themselves(world: World) -> None:
     right = await client.put(path, json={"old_password": account.secret, "new_password": "Another-1234"})
     assert (right.status_code, right.content, right.headers.get("content-type")) == (200, b"", None)
     assert (await client.get(f"/users/{account.id}")).status_code == 401
+
+
+async def test_people_change_their_own_profile(world: World) -> None:
+    """Everybody changes the own profile, and nothing else of the account; login and tokens stay good."""
+    account, other = await world.user("dora"), await world.user("erik")
+    client = await world.client(account)
+    body = {"email": "dora@new.test", "realname": "Dora D", "comment": "hi", "username": "boss", "sysadmin_flag": True}
+    answer = await client.put(f"/users/{account.id}", json=body)
+    assert (answer.status_code, answer.content) == (200, b"")
+    shown = (await client.get("/users/current")).json()
+    assert {name: shown[name] for name in ("username", "email", "realname", "comment", "sysadmin_flag")} == {
+        "username": "dora",
+        "email": "dora@new.test",
+        "realname": "Dora D",
+        "comment": "hi",
+        "sysadmin_flag": False,
+    }
+    taken = await client.put(f"/users/{account.id}", json={"email": "erik@test.test", "realname": "Dora"})
+    assert (taken.status_code, taken.json()["errors"][0]["code"]) == (409, "CONFLICT")
+    assert (await client.put(f"/users/{other.id}", json=body)).status_code == 403
+    assert (await client.put(f"/users/{account.id}", json={"email": "d@x.test", "realname": "D"})).status_code == 200
+    assert "comment" not in (await client.get("/users/current")).json()
+
+
+async def test_no_robot_rules(world: World) -> None:
+    """A robot with every permission there is makes nobody an administrator, and touches no administrator's account."""
+    boss, person = await world.user("boss", sysadmin=True), await world.user("dora")
+    client = await world.client(await world.system_robot())
+    before = await world.rows()
+    for method, path, body in (
+        ("PUT", f"/users/{person.id}/sysadmin", {"sysadmin_flag": True}),
+        ("PUT", f"/users/{boss.id}/sysadmin", {"sysadmin_flag": False}),
+        ("PUT", "/users/1/sysadmin", {"sysadmin_flag": False}),
+        ("PUT", "/users/1/password", {"new_password": "Another-1234"}),
+        ("PUT", f"/users/{boss.id}/password", {"new_password": "Another-1234"}),
+        ("PUT", f"/users/{boss.id}", {"email": "robot@x.test", "realname": "Robot"}),
+        ("DELETE", f"/users/{boss.id}", None),
+    ):
+        answer = await client.request(method, path, json=body)
+        assert answer.status_code == 403, (method, path)
+        assert "administrator" in answer.json()["errors"][0]["message"]
+    assert await world.rows() == before
+    made = {"username": "fred", "email": "f@x.test", "realname": "F", "password": "Secret-1234", "sysadmin_flag": True}
+    location = (await client.post("/users", json=made)).headers["location"].removeprefix("/api/v2.0")
+    assert (await client.get(location)).json()["sysadmin_flag"] is False
+    assert (await client.put(f"/users/{person.id}/password", json={"new_password": "Another-1234"})).status_code == 200
 
 
 async def test_administrator_gives_the_own_old_password(world: World, admin: Account) -> None:

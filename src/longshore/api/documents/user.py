@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from longshore.api.serialising import Read, Shown, Time, moment
-from longshore.identity.models import NewUser, User
+from longshore.identity.models import NewUser, Profile, User
 from longshore.oci.errors import BadRequest
 
 _Name = Annotated[str, msgspec.Meta(max_length=255)]
@@ -52,6 +52,24 @@ class UserCreationReq(Read, frozen=True, kw_only=True):
             realname=self.realname,
             comment=self.comment or "",
         )
+
+
+class UserProfile(Read, frozen=True, kw_only=True):
+    """What a person tells of itself."""
+
+    email: str | None = None
+    realname: str | None = None
+    comment: str | None = None
+
+    def profile(self) -> Profile:
+        """The profile that shall be.
+
+        Raises:
+            BadRequest: the email address or the real name is missing.
+        """
+        if not self.email or not self.realname:
+            raise BadRequest("A user needs an email address and a real name (email, realname).")
+        return Profile(email=self.email, realname=self.realname, comment=self.comment or "")
 
 
 class UserSysAdminFlag(Read, frozen=True, kw_only=True):
