@@ -20,7 +20,7 @@ from longshore.oci.ranges import ContentRange
 from longshore.registry import upload_rows
 from longshore.registry.periods import Periods
 from longshore.registry.upload_rows import Progress, Session
-from longshore.storage.port import BlobStore, BlobWriter, ObjectKey
+from longshore.storage.port import BlobReader, BlobStore, BlobWriter, ObjectKey, ObjectMissing
 
 _PIECE = 1024 * 1024
 # A client may send a byte at a time: what waits is bounded in number too, or each byte would cost an object.
@@ -100,19 +100,16 @@ class Reception:
             async for piece in body:
                 pieces.append(piece)
                 waiting += len(piece)
-                if waiting < _PIECE and len(pieces) < _MOST_PIECES:
+                late = time.monotonic() - recorded_at >= _RECORD_SECONDS
+                if waiting < _PIECE and len(pieces) < _MOST_PIECES and not late:
                     continue
                 if end is not None and self.writer.offset + waiting > end:
                     break
                 batch, pieces, waiting = pieces, [], 0
                 await self._append(batch)
-                now = time.monotonic()
-                if (
-                    self.writer.offset - self._recorded.received >= _RECORD_BYTES
-                    or now - recorded_at >= _RECORD_SECONDS
-                ):
+                if late or self.writer.offset - self._recorded.received >= _RECORD_BYTES:
                     await self._record(project_id)
-                    recorded_at = now
+                    recorded_at = time.monotonic()
         except LongshoreError:
             raise
         except BaseException:
@@ -184,7 +181,7 @@ class Reception:
         lease = KeptLease(self._database, self._periods, self.session.id, self.owner)
         with closing(await store.open(self.session.key)) as reader:
             while offset < size:
-                piece = await reader.read(offset, min(_REREAD, size - offset))
+                piece = await _read_on(reader, offset, size, self.session.key)
                 await asyncio.to_thread(hasher.update, piece)
                 offset += len(piece)
                 await lease.renew()
@@ -246,9 +243,20 @@ async def copy_received(
     """Copies what is recorded of an upload from its old object, and hashes it on the way."""
     with closing(await store.open(old)) as reader:
         while writer.offset < session.received:
-            length = min(_REREAD, session.received - writer.offset)
-            await writer.append([await reader.read(writer.offset, length)], hasher)
+            await writer.append([await _read_on(reader, writer.offset, session.received, old)], hasher)
             await lease.renew()
+
+
+async def _read_on(reader: BlobReader, offset: int, size: int, key: ObjectKey) -> bytes:
+    """The next piece of an object that must have `size` bytes.
+
+    Raises:
+        ObjectMissing: it ends before: somebody else cut it, or the disk lost what it had acknowledged.
+    """
+    piece = await reader.read(offset, min(_REREAD, size - offset))
+    if not piece:
+        raise ObjectMissing(f"Object {key} has {offset} bytes where the upload had {size}. Start the upload again.")
+    return piece
 
 
 async def to_the_end(work: Coroutine[Any, Any, _Result]) -> _Result:

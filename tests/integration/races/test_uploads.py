@@ -11,10 +11,11 @@ import pytest
 
 from longshore.oci.digest import Digest
 from longshore.oci.errors import BlobUnknown, BlobUploadUnknown
+from longshore.registry import reception
 from longshore.registry.expiry import Expire
 from longshore.registry.sweep import Sweep
 from longshore.registry.uploads import Uploads
-from longshore.storage.port import ObjectKey
+from longshore.storage.port import ObjectKey, ObjectMissing
 from tests.builders import World
 
 _HALF = b"the first half, "
@@ -168,3 +169,31 @@ async def test_retry_of_a_completed_put_that_comes_early(world: World) -> None:
     await retries[0]
     assert await world.bytes_of(digest) == _WHOLE
     assert await world.value("SELECT count(*) FROM blobs") == 1
+
+
+async def test_a_takeover_of_lost_bytes_ends(world: World) -> None:
+    """An object that is shorter than its upload, as after a disk that lied, is refused rather than read for ever."""
+    project_id, upload_id = await _start(world)
+    old = ObjectKey(await world.value("SELECT key FROM upload_keys"))
+    await (await world.store.resume(old, 3)).close()
+    await world.sql("UPDATE upload_sessions SET state = 'receiving', owner = 'zombie', owner_until = 1")
+    async with asyncio.timeout(5):
+        with pytest.raises(ObjectMissing, match="has 3 bytes where the upload had"):
+            await world.uploads.receive(project_id, "app", upload_id, _body(_REST))
+
+
+async def test_a_slow_stream_keeps_its_upload(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that arrive renew the owner's lease, however few they are."""
+    monkeypatch.setattr(reception, "_RECORD_SECONDS", 0.0)
+    project_id = await world.project()
+    upload = await world.uploads.start(project_id, "app")
+    recorded: list[int] = []
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await world.sql(_LAPSE)
+            yield b"x"
+            recorded.append(await world.value("SELECT bytes FROM upload_sessions WHERE owner_until > 1"))
+
+    await world.uploads.receive(project_id, "app", upload.id, slowly())
+    assert recorded == [1, 2, 3]
