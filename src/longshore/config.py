@@ -144,6 +144,13 @@ class Settings(BaseSettings):
             return None
         if urlsplit(value.get_secret_value()).scheme not in {"postgresql", "postgres"}:
             raise ValueError("must begin with postgresql:// (leave it out for SQLite in the data directory)")
+        try:
+            urlsplit(value.get_secret_value()).port  # noqa: B018 - reading it is what checks it
+        except ValueError:
+            # The parser's own words would repeat a piece of the password.
+            raise ValueError(
+                "must have a number as its port; percent-encode what is special in the password (/ as %2F, : as %3A, @ as %40)"
+            ) from None
         return value
 
     @field_validator("storage_reserve")

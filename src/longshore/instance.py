@@ -7,7 +7,6 @@ import asyncio
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -56,6 +55,8 @@ from longshore.system.instance import ensure_instance
 
 _log = structlog.get_logger("longshore.instance")
 
+_METRICS_SECONDS = 1.0
+_PROBE_SECONDS = 5.0
 _PING = Statement("SELECT 1")
 _CONNECTION_LIMIT = Statement(
     "SELECT CAST(current_setting('max_connections') AS INTEGER)"
@@ -118,8 +119,14 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     )
     reclaim = Reclaim(database, store, periods)
 
+    probes = {
+        "database": _Probe(lambda: _ask_database(database)),
+        "storage": _Probe(lambda: _ask_store(store)),
+    }
+
     async def health() -> dict[str, str]:
-        return {"database": await _database_health(database), "storage": await _store_health(store)}
+        states = await asyncio.gather(*(probe.state() for probe in probes.values()))
+        return dict(zip(probes, states, strict=True))
 
     api = build_api(
         APIServices(
@@ -135,10 +142,17 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         )
     )
 
+    scraped_at, scraped = float("-inf"), b""
+
     async def metrics() -> bytes:
+        nonlocal scraped_at, scraped
         from longshore.registry.metrics import registry_metrics  # noqa: PLC0415 - paid for by who is scraped
 
-        return await registry_metrics(reclaim)
+        # The page is open to all; asking it in a loop must not cost the database more than asking it once a second.
+        now = asyncio.get_running_loop().time()
+        if now - scraped_at > _METRICS_SECONDS:
+            scraped, scraped_at = await registry_metrics(reclaim), now
+        return scraped
 
     async def close_passwords() -> None:
         passwords.close()
@@ -162,6 +176,7 @@ async def prepare(settings: Settings, secret_key: bytes) -> str | None:
     Raises:
         SettingsError: the secret key is another one than the database's, or PostgreSQL can't serve so many connections.
     """
+    _warn_of_unused(settings)
     if settings.database_url is None:
         await _migrate_embedded(settings)
     try:
@@ -273,6 +288,14 @@ async def missing_revision(database: Database) -> str | None:
     )
 
 
+def _warn_of_unused(settings: Settings) -> None:
+    """Settings of features that come with a later release are checked, but must not be believed to do something."""
+    if settings.redis_url is not None:
+        _log.warning("this release has no use for the setting", setting="LONGSHORE_REDIS_URL")
+    if settings.storage_redirect == "always":
+        _log.warning("a file system has no presigned redirects", setting="LONGSHORE_STORAGE_REDIRECT")
+
+
 async def _migrate_embedded(settings: Settings) -> None:
     path = settings.sqlite_path
     if path.exists():
@@ -311,20 +334,35 @@ async def _check_connections(settings: Settings, database: Database) -> None:
         _log.warning("database connections may run out", needed=needed, used_by_others=busy, allowed=room)
 
 
-async def _database_health(database: Database) -> str:
-    with suppress(LongshoreError, TimeoutError):
-        async with asyncio.timeout(5):
-            await database.read(lambda connection: connection.value(_PING))
-            return "healthy"
-    return "does not answer"
+class _Probe:
+    """Asks a component whether it is well: one question at a time, however many want to know and however long it takes."""
+
+    def __init__(self, ask: Callable[[], Awaitable[str]]) -> None:
+        self._ask = ask
+        self._asking: asyncio.Task[str] | None = None
+
+    async def state(self) -> str:
+        """`healthy`, or what is wrong; within five seconds. A question that hangs is waited for again by the next one."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._answer())
+        done, _ = await asyncio.wait({self._asking}, timeout=_PROBE_SECONDS)
+        return self._asking.result() if done else "does not answer"
+
+    async def _answer(self) -> str:
+        try:
+            return await self._ask()
+        except LongshoreError:
+            return "does not answer"
 
 
-async def _store_health(store: OpenedStore) -> str:
-    with suppress(LongshoreError, TimeoutError):
-        async with asyncio.timeout(5):
-            if await store.read_instance() is None:
-                return "is not the registry's"
-            if isinstance(store, FreeSpace):
-                await store.available()
-            return "healthy"
-    return "does not answer"
+async def _ask_database(database: Database) -> str:
+    await database.read(lambda connection: connection.value(_PING))
+    return "healthy"
+
+
+async def _ask_store(store: OpenedStore) -> str:
+    if await store.read_instance() is None:
+        return "is not the registry's"
+    if isinstance(store, FreeSpace):
+        await store.available()
+    return "healthy"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import fcntl
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -20,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any, Literal
 
 from longshore.config import Settings, SettingsError
@@ -46,9 +48,7 @@ def serve(settings: Settings, role: Role) -> int:
     _check_certificate(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     locks = _lock_roles(settings, role)
-    metrics = settings.data_dir / "run" / f"metrics-{role}"
-    shutil.rmtree(metrics, ignore_errors=True)
-    metrics.mkdir(parents=True)
+    metrics = _metrics_directory(settings, role)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics.resolve())
     _tune_allocator()
 
@@ -118,7 +118,6 @@ def _serve_http(settings: Settings, secret_key: bytes, *, with_worker: bool) -> 
 
     def load() -> Application:
         _die_with_parent()
-        # The worker process and the terminal's Ctrl-C are the supervisor's business.
         return Application(settings, secret_key, shared)
 
     worker = _WorkerProcess(lambda: _run_worker(settings, secret_key)) if with_worker else None
@@ -141,6 +140,8 @@ class _WorkerProcess:
         self._target = target
         self._process: multiprocessing.process.BaseProcess | None = None
         self._stopping = threading.Event()
+        # Held by whoever starts a process, and by whoever decides that no other is started.
+        self._starting = threading.Lock()
         self._watcher = threading.Thread(target=self._watch, name="worker-watcher", daemon=True)
 
     def start(self) -> None:
@@ -150,8 +151,9 @@ class _WorkerProcess:
 
     def stop(self) -> None:
         """Ends the process, by force if it does not within ten seconds."""
-        self._stopping.set()
-        process = self._process
+        with self._starting:
+            self._stopping.set()
+            process = self._process
         if process is None:
             return
         process.terminate()
@@ -161,9 +163,12 @@ class _WorkerProcess:
             process.join()
 
     def _spawn(self) -> None:
-        process = multiprocessing.get_context("fork").Process(target=self._run, name="longshore-worker")
-        process.start()
-        self._process = process
+        with self._starting:
+            if self._stopping.is_set():
+                return
+            process = multiprocessing.get_context("fork").Process(target=self._run, name="longshore-worker")
+            process.start()
+            self._process = process
 
     def _run(self) -> None:
         # Not the parent's death signal: that follows the thread that forked, which may be the watcher's.
@@ -190,6 +195,23 @@ def _run_worker(settings: Settings, secret_key: bytes) -> None:
     from longshore.worker import run_worker  # noqa: PLC0415 - only this role pays for the import
 
     asyncio.run(run_worker(settings, secret_key))
+
+
+def _metrics_directory(settings: Settings, role: Role) -> Path:
+    """An empty folder for the numbers that the processes share.
+
+    In memory where there is such a place: the files are mapped, and a full disk below a mapped file kills the process.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - the folder in it is made for us alone
+    name = hashlib.sha256(f"{settings.data_dir.resolve()}:{settings.port}".encode()).hexdigest()[:16]
+    mapped = memory / f"longshore-{os.getuid()}-{name}-{role}"
+    for folder in (mapped, settings.data_dir / "run" / f"metrics-{role}"):
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            # Fails where somebody else has made it: then it is not for us.
+            folder.mkdir(mode=0o700, parents=folder.is_relative_to(settings.data_dir))
+            return folder
+    raise SettingsError(f"LONGSHORE_DATA_DIR: the folder {settings.data_dir / 'run'} can't be written")
 
 
 def _check_certificate(settings: Settings) -> None:

@@ -48,7 +48,7 @@ class Permission(NamedTuple):
         return f"{self.resource}:{self.action}"
 
 
-# The permissions that Longshore itself asks for. Whatever the vocabulary has besides is in `access.vocabulary`.
+# Permissions by name, for who asks for them. Whatever the vocabulary has besides is in `access.vocabulary`.
 REPOSITORY_PULL: Final = Permission("repository", "pull")
 REPOSITORY_PUSH: Final = Permission("repository", "push")
 REPOSITORY_READ: Final = Permission("repository", "read")

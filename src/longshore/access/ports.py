@@ -23,11 +23,12 @@ class Accounts(Protocol):
 class Credentials(Protocol):
     """Recognises accounts of one kind by name and password or secret."""
 
-    async def authenticate(self, name: str, secret: str) -> Principal:
+    async def authenticate(self, name: str, secret: str, source: str) -> Principal:
         """The principal with that name and secret. Takes as long for names that nobody has.
 
         Raises:
             WrongCredentials: there is none.
+            TooManyRequests: too much that came from the address `source` is waiting to be checked.
             ServiceUnavailable: the database is away, or too much is waiting to be checked.
         """
         ...

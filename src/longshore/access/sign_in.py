@@ -43,7 +43,7 @@ class SignIn:
         credentials = self._robots if name.startswith(self._robot_prefix) else self._users
         failures = await self._throttle.check(source, name)
         try:
-            principal = await credentials.authenticate(name, secret)
+            principal = await credentials.authenticate(name, secret, source)
         except WrongCredentials as error:
             # A machine that repeats one old password for ever isn't guessing, and isn't counted again.
             if not error.repeated:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -25,7 +25,7 @@ from longshore.identity.rules import generate_password
 from longshore.identity.service import UserService
 from longshore.instance import periods_of
 from longshore.oci.names import ProjectName, RepositoryName
-from longshore.projects.models import Project, Role
+from longshore.projects.models import Project, Role, Visibility
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.registry.project_deletion import ProjectDeletion
@@ -53,6 +53,10 @@ app.add_typer(robot_app, name="robot")
 app.add_typer(repository_app, name="repository")
 app.add_typer(trash_app, name="trash")
 app.add_typer(reclaim_app, name="reclaim")
+
+_PAGE = 1000
+
+Item = TypeVar("Item")
 
 ACTOR = "longshore admin"
 """Who journals and events name for what these commands do."""
@@ -101,6 +105,64 @@ def create_project(
 
     project_id = with_database(config, work)
     _say(output, f"Made the project {name}.", {"id": project_id, "name": name})
+
+
+@project_app.command("update")
+def update_project(
+    name: NameArgument,
+    *,
+    public: Annotated[bool | None, typer.Option("--public/--private", help="Whether everybody may pull.")] = None,
+    sparse: Annotated[
+        SparseMode | None, typer.Option(help="What manifests may lack: nothing, children, or any.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Change what a project allows; what isn't named stays."""
+    parsed = ProjectName.parse(name)
+
+    async def work(_settings: Settings, database: Database) -> None:
+        project = await _project(database, parsed)
+        service = ProjectService(database)
+        if public is not None:
+            await service.set_public(project.id, public=public, actor=ACTOR)
+        if sparse is not None:
+            await service.set_sparse(project.id, sparse.value, actor=ACTOR)
+
+    with_database(config, work)
+    typer.echo(f"Changed the project {name}.")
+
+
+@project_app.command("list")
+def list_projects(output: OutputOption = Output.TEXT, config: ConfigOption = None) -> None:
+    """Show all projects, by name."""
+
+    async def work(_settings: Settings, database: Database) -> list[Project]:
+        queries = ProjectQueries(database)
+        return await _all(lambda offset: queries.page(Visibility(everything=True), offset=offset, limit=_PAGE))
+
+    for project in with_database(config, work):
+        if output is Output.JSON:
+            typer.echo(json.dumps({**dataclasses.asdict(project), "name": str(project.name)}))
+        else:
+            access = "public" if project.public else "private"
+            typer.echo(
+                f"{project.name!s:30} {access:8} {project.repository_count:>6} repositories {project.used_bytes:>16,} bytes"
+            )
+
+
+@user_app.command("list")
+def list_users(output: OutputOption = Output.TEXT, config: ConfigOption = None) -> None:
+    """Show all people but the first administrator, by name."""
+
+    async def work(_settings: Settings, database: Database) -> list[User]:
+        queries = UserQueries(database)
+        return await _all(lambda offset: queries.page(offset=offset, limit=_PAGE))
+
+    for user in with_database(config, work):
+        if output is Output.JSON:
+            typer.echo(json.dumps(dataclasses.asdict(user)))
+        else:
+            typer.echo(f"{user.username:30} {user.email or '':40} {'administrator' if user.sysadmin else ''}".rstrip())
 
 
 @project_app.command("delete")
@@ -326,6 +388,16 @@ def _with_reclaim(config: Path | None, work: Callable[[Reclaim], Awaitable[Resul
             await store.close()
 
     return with_database(config, run)
+
+
+async def _all(page: Callable[[int], Awaitable[tuple[list[Item], int]]]) -> list[Item]:
+    """Every row of a list that comes in pages."""
+    rows: list[Item] = []
+    while True:
+        found, _ = await page(len(rows))
+        rows.extend(found)
+        if len(found) < _PAGE:
+            return rows
 
 
 def _password(*, given: bool) -> tuple[str, bool]:

@@ -132,7 +132,8 @@ class _Reporter:
         if self._output is Output.JSON:
             typer.echo(json.dumps({"summary": figures}))
             return
-        verdict = "Everything is right" if not findings else f"{findings} things are wrong"
+        wrong = "One thing is wrong" if findings == 1 else f"{findings:,} things are wrong"
+        verdict = wrong if findings else "Everything is right"
         read = f", {figures['bytes_read']:,} bytes read" if figures["bytes_read"] else ""
         typer.echo(f"{verdict}: {figures['keys']:,} keys and {figures['objects']:,} objects compared{read}.")
 

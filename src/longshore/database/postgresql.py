@@ -33,6 +33,7 @@ _AWAY = (
     asyncpg.InternalServerError,
 )
 _ATTEMPTS = 20
+_RETRY_SECONDS = 30.0
 _ACQUIRE_SECONDS = 10.0
 
 
@@ -119,11 +120,12 @@ class PostgreSQLDatabase:
 
     async def write(self, function: WriteFunction[Result]) -> Result:
         """Runs `function` in a transaction and again when it met another one; see `Database.write`."""
+        until = asyncio.get_running_loop().time() + _RETRY_SECONDS
         for attempt in range(_ATTEMPTS):
             try:
                 return await self._transaction(function)
             except _RETRYABLE as error:
-                if attempt == _ATTEMPTS - 1:
+                if attempt == _ATTEMPTS - 1 or asyncio.get_running_loop().time() > until:
                     raise _unavailable(error) from error
                 await asyncio.sleep(random.random() * 0.02 * (attempt + 1))  # noqa: S311 - jitter, not a secret
         raise AssertionError

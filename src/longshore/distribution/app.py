@@ -153,8 +153,10 @@ class DistributionAPI:
                 scope += f" repository:{origin}:pull"
             value = bearer(token_realm(request.origin), scope=_quotable(scope), error=reason)
             return [(b"www-authenticate", value.encode())]
-        if isinstance(error, Unsupported):
-            return [(b"allow", ", ".join(_READING if route is None else _ROUTES[route.kind]).encode())]
+        allowed = _READING if route is None else _ROUTES[route.kind]
+        # Also a DELETE of what is still needed is answered 405; the method as such is fine then.
+        if isinstance(error, Unsupported) and request.method not in allowed:
+            return [(b"allow", ", ".join(allowed).encode())]
         return []
 
 

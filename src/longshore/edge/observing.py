@@ -13,14 +13,17 @@ import time
 from contextlib import suppress
 
 import msgspec
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 from longshore.edge.request import Request
 from longshore.edge.response import Sender
 
+_log = structlog.get_logger("longshore.edge")
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 _FLUSH_SECONDS = 0.2
-_MOST_WAITING = 2_000
+_MOST_WAITING = 50_000
 # What is written at once to a pipe with other writers stays in one piece up to this length.
 _ATOMIC_WRITE = 4096
 
@@ -90,6 +93,7 @@ class Observer:
         self._encoder = msgspec.json.Encoder()
         self._lines: list[tuple[float, str, _Line]] = []
         self._in_flight = 0
+        self._dropped = 0
         self._seconds = _Seconds()
 
     def begin(self) -> float:
@@ -101,7 +105,9 @@ class Observer:
         """A request was answered, or its client went away."""
         self._in_flight -= 1
         if len(self._lines) >= _MOST_WAITING:
-            self.flush()
+            # Whoever reads the log has stopped reading; pulls must not stop with it.
+            self._dropped += 1
+            return
         line = _Line(
             "",
             "info",
@@ -125,13 +131,20 @@ class Observer:
         try:
             while True:
                 await asyncio.sleep(_FLUSH_SECONDS)
-                self.flush()
+                if self._lines or self._dropped:
+                    # On another thread: a log that nobody reads blocks its writer.
+                    await asyncio.to_thread(self.flush)
+                else:
+                    IN_FLIGHT.set(self._in_flight)
         finally:
             self.flush()
 
     def flush(self) -> None:
         """Counts and writes what has gathered."""
         lines, self._lines = self._lines, []
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _log.warning("log lines dropped: the log was not read fast enough", lines=dropped)
         IN_FLIGHT.set(self._in_flight)
         if not lines:
             return

@@ -7,6 +7,7 @@ import asyncio
 import hmac
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -15,12 +16,14 @@ from longshore.access.models import Principal, PrincipalKind
 from longshore.database.connection import Connection, Database, Row
 from longshore.database.statement import Statement
 from longshore.identity.hashing import UNUSABLE, Passwords
+from longshore.oci.errors import TooManyRequests
 
 VERIFIED_SECONDS: Final = 300.0
 """How long a password that was right (or wrong) is remembered to be so, as long as the account doesn't change."""
 
 _REMEMBERED: Final = 8_192
 _LONGEST: Final = 1_024
+_WAITING_PER_SOURCE: Final = 8
 
 # A name wins over an email address, which nobody else can have had first.
 _LOGIN = Statement(
@@ -47,12 +50,14 @@ class UserCredentials:
         self._key = secrets.token_bytes(32)
         self._verdicts: dict[bytes, tuple[bool, float]] = {}
         self._checks: dict[bytes, asyncio.Task[bool]] = {}
+        self._sources: Counter[str] = Counter()
 
-    async def authenticate(self, name: str, secret: str) -> Principal:
+    async def authenticate(self, name: str, secret: str, source: str) -> Principal:
         """The user with that name (or email address) and password.
 
         Raises:
             WrongCredentials: there is none.
+            TooManyRequests: too many passwords that came from the address `source` are waiting to be checked.
             ServiceUnavailable: the database is away, or too many passwords are waiting to be checked.
         """
         if len(name) > _LONGEST or len(secret) > _LONGEST:
@@ -64,7 +69,8 @@ class UserCredentials:
         if verdict is not None and known:
             right = verdict[0]
         else:
-            right = await self._check(fingerprint, None if row is None else row["password_hash"], secret)
+            stored = None if row is None else row["password_hash"]
+            right = await self._check(fingerprint, stored, secret, source)
         if row is None or not right:
             raise WrongCredentials(repeated=known)
         return Principal(PrincipalKind.USER, row["id"], row["username"], bool(row["sysadmin"]), row["access_version"])
@@ -73,17 +79,26 @@ class UserCredentials:
         account = f"?{name}" if row is None else f"{row['id']}:{row['access_version']}"
         return hmac.digest(self._key, f"{account}\0{secret}".encode(errors="surrogatepass"), "sha256")
 
-    async def _check(self, fingerprint: bytes, stored: str | None, secret: str) -> bool:
+    async def _check(self, fingerprint: bytes, stored: str | None, secret: str, source: str) -> bool:
         check = self._checks.get(fingerprint)
         if check is None:
+            # Who tries names at random from one address must not keep everybody else from logging in.
+            if self._sources[source] >= _WAITING_PER_SOURCE:
+                raise TooManyRequests(
+                    "Too many passwords from your address are being checked. Try again.", retry_after=1
+                )
+            self._sources[source] += 1
             check = asyncio.create_task(self._passwords.verify(stored or UNUSABLE, secret))
             self._checks[fingerprint] = check
-            check.add_done_callback(lambda done: self._checked(fingerprint, done))
+            check.add_done_callback(lambda done: self._checked(fingerprint, source, done))
         # Sixty jobs that log in with the same password at once are one check; one of them going away doesn't end it.
         return await asyncio.shield(check)
 
-    def _checked(self, fingerprint: bytes, check: asyncio.Task[bool]) -> None:
+    def _checked(self, fingerprint: bytes, source: str, check: asyncio.Task[bool]) -> None:
         del self._checks[fingerprint]
+        self._sources[source] -= 1
+        if not self._sources[source]:
+            del self._sources[source]
         if check.cancelled() or check.exception() is not None:
             return
         if len(self._verdicts) >= _REMEMBERED:

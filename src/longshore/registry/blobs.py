@@ -214,4 +214,4 @@ def _blob(row: Row | None, digest: Digest) -> StoredBlob:
         raise ServiceUnavailable(
             f"The bytes of blob {digest} are damaged in the store. Push it again from a copy: that heals it."
         )
-    return StoredBlob(row[0], digest, row[1], ObjectKey(row[2]), damaged=False)
+    return StoredBlob(row[0], digest, row[1], ObjectKey(row[2]))

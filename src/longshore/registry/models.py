@@ -36,7 +36,6 @@ class StoredBlob:
     digest: Digest
     size: int
     key: ObjectKey
-    damaged: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ _log = structlog.get_logger("longshore.uploads")
 
 _REMEMBERED_HASHERS = 4096
 _WAIT_SECONDS = 0.1
+_LONGEST_WAIT_SECONDS = 1.0
 
 
 class Uploads:
@@ -235,8 +236,10 @@ class Uploads:
             return session
 
         session = await self._database.write(run)
+        pause = _WAIT_SECONDS
         while session.availability is Availability.BUSY:
-            await asyncio.sleep(_WAIT_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_WAIT_SECONDS)
             if (await self._look(project_id, path, session_id)).availability is not Availability.BUSY:
                 session = await self._database.write(run)
         return session

@@ -53,7 +53,7 @@ class RobotCredentials:
         self._clock = clock
         self._wrong: dict[tuple[str, int, str], float] = {}
 
-    async def authenticate(self, name: str, secret: str) -> Principal:
+    async def authenticate(self, name: str, secret: str, source: str = "") -> Principal:  # noqa: ARG002 - checking a keyed hash costs nothing
         """The robot with that full name and secret.
 
         Raises:

@@ -204,3 +204,16 @@ async def test_changing_the_own_password(world: World) -> None:
         await world.users.change_password(user, old="Secret-1234", new="Secret-1234")
     await world.users.change_password(user, old="Secret-1234", new="Other-12345")
     await world.principal("dora", "Other-12345")
+
+
+async def test_guessing_from_one_address_keeps_nobody_else_out(world: World) -> None:
+    """Whoever floods the registry with wrong logins is told to wait; a right password from elsewhere gets its turn."""
+    await world.user("alice")
+    flood = [
+        asyncio.create_task(world.sign_in.authenticate(f"nobody{number}", "wrong", "10.9.9.9")) for number in range(200)
+    ]
+    await asyncio.sleep(0)
+    assert (await world.principal("alice", source="10.0.0.1")).name == "alice"
+    outcomes = await asyncio.gather(*flood, return_exceptions=True)
+    assert sum(isinstance(outcome, TooManyRequests) for outcome in outcomes) > 100
+    assert all(isinstance(outcome, TooManyRequests | WrongCredentials) for outcome in outcomes)
