@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Final
 
 from longshore.database.connection import Connection, Database, Transaction
@@ -40,7 +41,14 @@ _BLOCK = Statement(
     "UPDATE sign_in_failures SET blocked_until = {now} + :delay WHERE source = :source AND account = :account"
 )
 _CLEAR = Statement("DELETE FROM sign_in_failures WHERE source = :source AND account = :account")
-_FORGET = Statement("DELETE FROM sign_in_failures WHERE at < {now} - :memory")
+# The time is asked for once, so that PostgreSQL compares an index with it, and a guesser can't have it search for ever.
+_FORGET = Statement(
+    """
+    DELETE FROM sign_in_failures WHERE (source, account) IN (
+        SELECT source, account FROM sign_in_failures WHERE at < (SELECT {now} - CAST(:memory AS BIGINT)) LIMIT 100
+    )
+    """
+)
 
 
 class Throttle:
@@ -62,7 +70,7 @@ class Throttle:
         Raises:
             TooManyRequests: the source has to wait before it may try this account again.
         """
-        account = account[:_LONGEST_NAME]
+        source, account = _network(source), account[:_LONGEST_NAME]
         if self._clean.get((source, account), 0.0) > self._clock():
             return 0
 
@@ -74,8 +82,8 @@ class Throttle:
         if wait > 0:
             seconds = -(-wait // _SECOND)
             raise TooManyRequests(
-                f"{failures} attempts to log in from {source} with this name failed. Check name and password, and try"
-                f" again in {seconds} seconds.",
+                f"{failures} attempts to log in from {source} with this name failed. Check name and password, and try again"
+                f" in {seconds} {'second' if seconds == 1 else 'seconds'}.",
                 retry_after=seconds,
             )
         if not failures:
@@ -86,7 +94,7 @@ class Throttle:
 
     async def failed(self, source: str, account: str) -> None:
         """Counts a failure; forgets those that nobody repeated for an hour."""
-        account = account[:_LONGEST_NAME]
+        source, account = _network(source), account[:_LONGEST_NAME]
         self._clean.pop((source, account), None)
 
         async def write(transaction: Transaction) -> None:
@@ -100,5 +108,18 @@ class Throttle:
 
     async def clear(self, source: str, account: str) -> None:
         """Forgets the failures of the source on the account: it got in."""
-        account = account[:_LONGEST_NAME]
+        source, account = _network(source), account[:_LONGEST_NAME]
         await self._database.write(lambda transaction: transaction.execute(_CLEAR, source=source, account=account))
+
+
+def _network(source: str) -> str:
+    """Who is one source: an IPv4 address, but of IPv6 a network of /64, which is what one customer has to guess from."""
+    try:
+        address = ip_address(source.partition("%")[0])
+    except ValueError:
+        return source
+    if isinstance(address, IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((address, 64), strict=False))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases of people: one transaction each, with its event.
 
-Whatever changes what an account may do raises its `access_version`. Robots may be given the right to change users, but
-not to rule over those who rule: see `_refuse_robot`.
+Whatever changes what an account may do raises its `access_version`. Robots may be given the right to change users, but not to
+rule over those who rule: see `_refuse_robot`.
 """
 
 from __future__ import annotations
