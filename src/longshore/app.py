@@ -183,7 +183,7 @@ class Application:
         if self._shared.draining:
             return "The server is shutting down."
         readiness = self._readiness
-        if readiness.instance is None:
+        if readiness.instance is None or self._api is None:
             return readiness.reason
         now = asyncio.get_running_loop().time()
         if now - readiness.checked_at > _FRESH_SECONDS:
@@ -226,10 +226,19 @@ class Application:
                 return
 
     async def _become_ready(self) -> None:
-        """Opens everything, waiting for a database that is away or for `longshore migrate`."""
+        """Opens everything, waiting for a database that is away or for `longshore migrate`.
+
+        /v2 is served as soon as it can be; the process is ready when Harbor's API is loaded too.
+        """
         database: Database | None = None
-        while self._readiness.instance is None:
+        while self._api is None:
             try:
+                instance = self._readiness.instance
+                if instance is not None:
+                    self._api = await asyncio.to_thread(instance.build_api)
+                    self._readiness.reason = ""
+                    _log.info("ready", host=self._settings.host, port=self._settings.port)
+                    return
                 if database is None:
                     database = await open_database(self._settings)
                 missing = await missing_revision(database)
@@ -237,12 +246,10 @@ class Application:
                     instance = await open_instance(self._settings, self._secret_key, database)
                     announce(self._settings, await first_start(self._settings, database))
                     self._distribution = DistributionAPI(instance.distribution)
-                    self._api = instance.api
-                    self._readiness.reason = ""
+                    self._readiness.reason = "The API is being loaded."
                     self._readiness.instance = instance
                     self._tasks.append(asyncio.create_task(instance.pulls.run(self._stop)))
-                    _log.info("ready", host=self._settings.host, port=self._settings.port)
-                    return
+                    continue
                 self._say(missing)
             except SettingsError as error:
                 self._say(str(error))

@@ -16,11 +16,9 @@ from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
-from longshore.api.app import build_api
 from longshore.api.services import APIServices
 from longshore.config import Settings, SettingsError
 from longshore.database.connection import Connection, Database, Dialect
-from longshore.database.postgresql import PostgreSQLDatabase
 from longshore.database.revisions import HEAD, current_revision, serves
 from longshore.database.sqlite import SQLiteDatabase
 from longshore.database.statement import Statement
@@ -67,9 +65,13 @@ _CONNECTION_LIMIT = Statement(
 
 @dataclass(slots=True, kw_only=True)
 class Instance:
-    """Everything that one HTTP process serves with, and how to close it."""
+    """Everything that one HTTP process serves with, and how to close it.
 
-    api: Application
+    Attributes:
+        build_api: Imports and builds Harbor's API, which takes longer than all the rest: call it on a thread, when /v2 serves.
+    """
+
+    build_api: Callable[[], Application]
     distribution: Services
     health: Callable[[], Awaitable[dict[str, str]]]
     metrics: Callable[[], Awaitable[bytes]]
@@ -128,19 +130,22 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         states = await asyncio.gather(*(probe.state() for probe in probes.values()))
         return dict(zip(probes, states, strict=True))
 
-    api = build_api(
-        APIServices(
-            access=access,
-            authenticator=authenticator,
-            projects=ProjectService(database, periods),
-            project_queries=projects,
-            users=UserService(database, passwords),
-            user_queries=users,
-            robots=RobotService(database, secrets),
-            robot_queries=robots,
-            health=health,
+    def build_api() -> Application:
+        from longshore.api.app import build_api as build  # noqa: PLC0415 - so that no pull waits for a web framework
+
+        return build(
+            APIServices(
+                access=access,
+                authenticator=authenticator,
+                projects=ProjectService(database, periods),
+                project_queries=projects,
+                users=UserService(database, passwords),
+                user_queries=users,
+                robots=RobotService(database, secrets),
+                robot_queries=robots,
+                health=health,
+            )
         )
-    )
 
     scraped_at, scraped = float("-inf"), b""
 
@@ -158,7 +163,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         passwords.close()
 
     return Instance(
-        api=api,
+        build_api=build_api,
         distribution=services,
         health=health,
         metrics=metrics,
@@ -247,6 +252,8 @@ async def open_database(settings: Settings) -> Database:
     """
     if settings.database_url is None:
         return SQLiteDatabase(settings.sqlite_path)
+    from longshore.database.postgresql import PostgreSQLDatabase  # noqa: PLC0415 - its driver is not paid for on SQLite
+
     return await PostgreSQLDatabase.open(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
 
 

@@ -12,6 +12,7 @@ import asyncio
 import ctypes
 import fcntl
 import hashlib
+import importlib
 import multiprocessing
 import os
 import shutil
@@ -78,6 +79,10 @@ def _serve_http(settings: Settings, secret_key: bytes, *, with_worker: bool) -> 
     from granian.server import Server  # noqa: PLC0415
 
     from longshore.app import Application, SharedState  # noqa: PLC0415
+
+    if settings.worker_processes > 1:
+        # Processes that are forked after the import share its memory. A single one imports it when /v2 serves already.
+        importlib.import_module("longshore.api.app")
 
     shared = SharedState()
 
