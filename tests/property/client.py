@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 from longshore.database.statement import Statement
 from longshore.oci.digest import Digest
@@ -43,6 +43,14 @@ _MEMBERS = Statement(
     " WHERE r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL AND rb.lease_until IS NOT NULL ORDER BY b.id"
 )
 _TTL = Statement("SELECT untagged_ttl FROM projects WHERE id = :project_id")
+_IMAGES = tuple(recipe for recipe in RECIPES if recipe.blobs and not recipe.children and recipe.subject is None)
+
+
+async def _together(*work: Awaitable[object]) -> None:
+    """Does all of it at once; what the registry refuses to one doesn't stop the others."""
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException) and not (isinstance(result, LongshoreError) and result.status < 500):
+            raise result
 
 
 class ClientGone(Exception):  # noqa: N818 - what happened to the connection
@@ -173,6 +181,24 @@ class Client:
         if live:
             recipe = BY_DIGEST[self.choice.choice(live)]
             await self._put_manifest(place, recipe, [self.choice.choice(TAGS)], {})
+
+    async def twins(self) -> None:
+        """One image in both repositories of a project, and then both change at the same moment: they share its blobs."""
+        project_id = await self.registry.project_id(self.kind())
+        recipe = self.choice.choice(_IMAGES)
+        places = [Place(project_id, path) for path in PATHS]
+        await _together(*(self._push_all(place, recipe, [], skip=0, depth=0) for place in places))
+        await _together(*(self._change(place, recipe) for place in places))
+
+    async def _change(self, place: Place, recipe: Recipe) -> None:
+        if self.choice.random() < 0.75:
+            with self.notes.disturbing(place.project_id, place.path, "manifests"):
+                await self.registry.deletion.delete(
+                    place.project_id, place.path, recipe.digest, actor="client", reason="fuzz"
+                )
+            self.notes.count("manifests_deleted")
+        else:
+            await self._push_all(place, recipe, [], skip=0, depth=0)
 
     # Uploads ---------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from longshore.oci.digest import Algorithm, Digest
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _BLOBS = 160
 _RECIPES = 300
+_POPULAR = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,9 @@ def _make_recipe(number: int, earlier: list[Recipe]) -> Recipe:
         document["manifests"] = entries
     else:
         media_type = mediatypes.OCI_MANIFEST
-        blobs = tuple(choice.sample(DIGESTS, choice.randint(1, 3)))
+        # Some blobs are in everything, as base layers are.
+        often = choice.sample(DIGESTS[:_POPULAR], 1) if choice.random() < 0.5 else []
+        blobs = tuple(dict.fromkeys([*often, *choice.sample(DIGESTS, choice.randint(1, 2))]))
         described = [_descriptor(LAYER, blob, len(BLOBS[blob])) for blob in blobs]
         document["config"] = {**described[0], "mediaType": mediatypes.OCI_CONFIG}
         document["layers"] = described[1:]

@@ -48,8 +48,9 @@ class Worker:
             await pull.pull(await client.place())
 
         pushing: Sequence[tuple[float, Operation]] = (
-            (14, client.push),
+            (12, client.push),
             (12, pull_somewhere),
+            (3, client.twins),
             (2, client.move_tag),
             (4, client.start_upload),
             (12, client.continue_upload),
