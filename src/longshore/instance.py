@@ -56,6 +56,7 @@ _log = structlog.get_logger("longshore.instance")
 _METRICS_SECONDS = 1.0
 _PROBE_SECONDS = 5.0
 _PING = Statement("SELECT 1")
+_ANY_BLOB = Statement("SELECT 1 FROM blobs LIMIT 1")
 _CONNECTION_LIMIT = Statement(
     "SELECT CAST(current_setting('max_connections') AS INTEGER)"
     " - CAST(current_setting('superuser_reserved_connections') AS INTEGER) AS room,"
@@ -95,7 +96,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         ServiceUnavailable: database or store can't be reached.
     """
     instance_id = await ensure_instance(database, secret_key)
-    store = await open_marked_store(settings, instance_id)
+    store = await open_marked_store(settings, instance_id, database)
     periods = periods_of(settings)
     passwords = Passwords()
     users, robots, projects = UserQueries(database), RobotQueries(database), ProjectQueries(database)
@@ -195,7 +196,7 @@ async def prepare(settings: Settings, secret_key: bytes) -> str | None:
         if await missing_revision(database) is not None:
             return None
         instance_id = await ensure_instance(database, secret_key)
-        await (await open_marked_store(settings, instance_id)).close()
+        await (await open_marked_store(settings, instance_id, database)).close()
         return await first_start(settings, database)
     except LongshoreError as error:
         _log.warning("not prepared", reason=error.message)
@@ -257,7 +258,7 @@ async def open_database(settings: Settings) -> Database:
     return await PostgreSQLDatabase.open(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
 
 
-async def open_marked_store(settings: Settings, instance_id: str) -> OpenedStore:
+async def open_marked_store(settings: Settings, instance_id: str, database: Database) -> OpenedStore:
     """The store that the settings name, which belongs to this database from its first start on.
 
     Raises:
@@ -273,14 +274,12 @@ async def open_marked_store(settings: Settings, instance_id: str) -> OpenedStore
     except LongshoreError as error:
         if error.status >= 503:
             raise
-        raise SettingsError(f"LONGSHORE_STORAGE_URL: {error.message}") from error
+        raise SettingsError(f"LONGSHORE_STORAGE_URL: {error.message.removeprefix('LONGSHORE_STORAGE_URL ')}") from error
     try:
-        await store.write_instance(instance_id)
-    except ObjectExists as error:
+        await _check_mark(store, instance_id, database)
+    except BaseException:
         await store.close()
-        raise SettingsError(
-            "LONGSHORE_STORAGE_URL: the store belongs to another database. Use the store of this database, or an empty one"
-        ) from error
+        raise
     return store
 
 
@@ -293,6 +292,29 @@ async def missing_revision(database: Database) -> str | None:
         f"The database's schema is at {revision or 'nothing'}, this release needs revision {HEAD}: run `longshore migrate`"
         " with the same settings."
     )
+
+
+async def _check_mark(store: OpenedStore, instance_id: str, database: Database) -> None:
+    """Marks a new store, and refuses one that can't be this database's.
+
+    A folder without a mark where the database knows of blobs is most likely a volume that isn't mounted: serving from it
+    would tell every client that its images are gone.
+
+    Raises:
+        SettingsError: the store belongs to another database, or its mark is missing.
+    """
+    mark = await store.read_instance()
+    if mark is None and await database.read(lambda connection: connection.value(_ANY_BLOB)) is not None:
+        raise SettingsError(
+            "LONGSHORE_STORAGE_URL: the store has no mark of this database, which knows of blobs in it. Is the volume mounted?"
+            f" If it is really lost, write {instance_id} into meta/instance there, then `longshore verify --mark-missing`"
+        )
+    try:
+        await store.write_instance(instance_id)
+    except ObjectExists as error:
+        raise SettingsError(
+            "LONGSHORE_STORAGE_URL: the store belongs to another database. Use the store of this database, or an empty one"
+        ) from error
 
 
 def _warn_of_unused(settings: Settings) -> None:

@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import ssl
 import threading
 import time
@@ -49,6 +50,8 @@ def serve(settings: Settings, role: Role) -> int:
     _check_certificate(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     locks = _lock_roles(settings, role)
+    if role != "worker":
+        _check_port(settings)
     metrics = _metrics_directory(settings, role)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics.resolve())
     _tune_allocator()
@@ -217,6 +220,24 @@ def _metrics_directory(settings: Settings, role: Role) -> Path:
             folder.mkdir(mode=0o700, parents=folder.is_relative_to(settings.data_dir))
             return folder
     raise SettingsError(f"LONGSHORE_DATA_DIR: the folder {settings.data_dir / 'run'} can't be written")
+
+
+def _check_port(settings: Settings) -> None:
+    """Finds out whether the server will be able to listen, before anything is made or printed.
+
+    Raises:
+        SettingsError: it won't.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise SettingsError(
+                f"LONGSHORE_HOST, LONGSHORE_PORT: can't listen on {settings.host} port {settings.port} ({error.strerror})."
+                " Stop what listens there, or set LONGSHORE_PORT to another port"
+            ) from error
 
 
 def _check_certificate(settings: Settings) -> None:

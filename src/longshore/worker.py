@@ -31,7 +31,7 @@ async def run_worker(settings: Settings, secret_key: bytes) -> None:
     if database is None:
         return
     try:
-        store = await open_marked_store(settings, await ensure_instance(database, secret_key))
+        store = await open_marked_store(settings, await ensure_instance(database, secret_key), database)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(Reclaim(database, store, periods_of(settings)).run(stop))

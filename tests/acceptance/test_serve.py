@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -401,3 +402,70 @@ def test_a_killed_process_is_replaced_and_a_killed_supervisor_leaves_nothing(tmp
 def test_every_command_helps(tmp_path: Path, command: list[str]) -> None:
     """Help costs no settings and no database."""
     assert longshore(_environment(tmp_path), *command)
+
+
+def test_nobody_else_on_the_machine_can_read_the_data(tmp_path: Path) -> None:
+    """Database, keys and blobs are the server's own, whatever the umask of whoever starts it."""
+    with serve(tmp_path) as registry:
+        with registry.client(registry.admin) as client:
+            digest = "sha256:" + hashlib.sha256(b"x").hexdigest()
+            assert client.post(f"/v2/library/x/blobs/uploads/?digest={digest}", content=b"x").status_code == 201
+        data = Path(registry.environment["LONGSHORE_DATA_DIR"])
+        assert {path.stat().st_mode & 0o077 for path in (data, *data.rglob("*"))} == {0}
+
+
+def test_a_port_in_use_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    """The most likely failure of a first start names the setting that helps, and prints no password that is then lost."""
+    environment = _environment(tmp_path)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", int(environment["LONGSHORE_PORT"])))
+        listener.listen()
+        assert "LONGSHORE_PORT" in _refused(environment)
+    with _started(tmp_path, {**environment, "LONGSHORE_HOST": "localhost"}) as (process, log):
+        wait_until_ready(process, _registry(environment, log))
+        assert _PASSWORD.search(log.read_text()) is not None
+        stop(process, log)
+
+
+def test_a_volume_that_is_not_mounted_is_refused(tmp_path: Path) -> None:
+    """An empty folder where blobs should be is no empty registry: nobody is told that images are gone."""
+    environment = _environment(tmp_path, LONGSHORE_ADMIN_PASSWORD="Harbor12345")
+    store = Path(environment["LONGSHORE_DATA_DIR"]) / "store"
+    digest = "sha256:" + hashlib.sha256(b"x").hexdigest()
+    with _started(tmp_path, environment) as (process, log):
+        registry = _registry(environment, log)
+        wait_until_ready(process, registry)
+        with registry.client(registry.admin) as client:
+            assert client.post(f"/v2/library/x/blobs/uploads/?digest={digest}", content=b"x").status_code == 201
+        stop(process, log)
+    store.rename(store.with_name("elsewhere"))
+    verify = subprocess.run(
+        longshore_command("verify", "--mark-missing"), env=environment, capture_output=True, text=True, check=False
+    )
+    assert verify.returncode == 2
+    assert "Is the volume mounted?" in verify.stderr
+    with _started(tmp_path, environment) as (process, log):
+        assert process.wait(30) == 2
+        assert "Is the volume mounted?" in log.read_text()
+    shutil.rmtree(store, ignore_errors=True)
+    store.with_name("elsewhere").rename(store)
+    assert "Everything is right" in longshore(environment, "verify", "--deep")
+
+
+def test_commands_on_postgresql_say_what_is_wrong(tmp_path: Path, postgresql_server: str) -> None:
+    """A wrong key makes no robot that could never log in; a wrong database is a sentence, for every command."""
+    url = asyncio.run(_fresh_database(postgresql_server))
+    right = _environment(tmp_path, LONGSHORE_DATABASE_URL=url, LONGSHORE_SECRET_KEY=KEY)
+    longshore(right, "migrate")
+    longshore(right, "admin", "reclaim", "status")
+    robot = ("admin", "robot", "create", "ci", "--permission", "repository:pull")
+    missing = {**right, "LONGSHORE_DATABASE_URL": url + "_missing"}
+    for environment, command, name in (
+        ({**right, "LONGSHORE_SECRET_KEY": KEY[::-1]}, robot, "LONGSHORE_SECRET_KEY"),
+        (missing, ("migrate",), "LONGSHORE_DATABASE_URL"),
+        (missing, ("verify",), "LONGSHORE_DATABASE_URL"),
+    ):
+        done = subprocess.run(longshore_command(*command), env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode in {1, 2}
+        assert name in done.stderr
+        assert "Traceback" not in done.stderr

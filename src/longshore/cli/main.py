@@ -71,7 +71,11 @@ def serve(
 @app.command()
 def migrate(config: ConfigOption = None) -> None:
     """Bring the database to this release's schema. Running servers go on; two at once are harmless."""
-    from longshore.database.migrate import migrate_postgresql, migrate_sqlite  # noqa: PLC0415 - only this command pays
+    # Imported here: only this command pays for the migration tool.
+    import asyncpg  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    from longshore.database.migrate import migrate_postgresql, migrate_sqlite  # noqa: PLC0415
 
     settings = settings_from(config)
     if settings.database_url is None:
@@ -80,8 +84,10 @@ def migrate(config: ConfigOption = None) -> None:
     else:
         try:
             migrate_postgresql(settings.database_url.get_secret_value())
-        except OSError as error:
-            fail(f"LONGSHORE_DATABASE_URL: the database can't be reached: {error}", code=1)
+        except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            fail(f"LONGSHORE_DATABASE_URL: the database can't be migrated: {error}", code=1)
+        except DBAPIError as error:
+            fail(f"LONGSHORE_DATABASE_URL: the database can't be migrated: {error.orig}", code=1)
     typer.echo(f"The database is at revision {HEAD}.")
 
 

@@ -51,7 +51,7 @@ def verify(
 
     async def work(settings: Settings, database: Database) -> int:
         instance_id = await ensure_instance(database, load_secret_key(settings))
-        store = await open_marked_store(settings, instance_id)
+        store = await open_marked_store(settings, instance_id, database)
         try:
             if delete:
                 removal = Orphans(database, store, periods_of(settings))

@@ -48,7 +48,10 @@ def fail(message: str, *, code: int) -> NoReturn:
 
 def with_database(config: Path | None, work: Callable[[Settings, Database], Awaitable[Result]]) -> Result:
     """Runs `work` with the settings and an open database whose schema this release can work on."""
-    from longshore.instance import missing_revision, open_database  # noqa: PLC0415 - `version` and `serve` don't pay for it
+    # Imported here: `version` and `serve` don't pay for it.
+    from longshore.instance import missing_revision, open_database  # noqa: PLC0415
+    from longshore.system.instance import ensure_instance  # noqa: PLC0415
+    from longshore.system.secret import load_secret_key  # noqa: PLC0415
 
     settings = settings_from(config)
 
@@ -64,6 +67,8 @@ def with_database(config: Path | None, work: Callable[[Settings, Database], Awai
             missing = await missing_revision(database)
             if missing is not None:
                 fail(missing, code=1)
+            # Hashes that another key makes would be worth nothing.
+            await ensure_instance(database, load_secret_key(settings))
             return await work(settings, database)
         finally:
             await database.close()

@@ -98,7 +98,7 @@ class Verification:
         yield progress
         async with aclosing(self._merge()) as pairs, _Readers(self._read, self._keys.mark_sound) as readers:
             async for pair in pairs:
-                finding = await self._judge(pair)
+                finding = await self._judge(pair, deep=deep)
                 if finding is not None:
                     yield finding
                 blob = None if pair.owned is None else pair.owned.blob
@@ -135,7 +135,7 @@ class Verification:
                     yield _Pair(owned, stored)
                     owned, stored = await anext(walk, None), await anext(listing, None)
 
-    async def _judge(self, pair: _Pair) -> Finding | None:
+    async def _judge(self, pair: _Pair, *, deep: bool) -> Finding | None:
         """What is wrong with a pair, when a second look agrees with the first."""
         if pair.owned is None:
             return None if pair.stored is None else await self._unknown(pair.stored)
@@ -144,7 +144,8 @@ class Verification:
             # An upload's key may have no object yet, a trashed one may have none any more.
             return None
         if pair.stored is not None and pair.stored.size == blob.size:
-            return await self._known_damage(blob) if blob.damaged else None
+            # A deep verification reads it anyway: right bytes take the mark off, wrong ones are a finding of their own.
+            return await self._known_damage(blob) if blob.damaged and not deep else None
         size = await self._store.size(ObjectKey(blob.key))
         if size == blob.size or not await self._keys.still(blob):
             return None

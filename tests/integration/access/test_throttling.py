@@ -48,7 +48,7 @@ async def _started(application: Application) -> AsyncIterator[None]:
 
 def _client(application: Application, source: str) -> httpx.AsyncClient:
     # httpx has other names for ASGI's types.
-    transport = httpx.ASGITransport(app=application, client=(source, 1234))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=application, client=(source, 1234))
     return httpx.AsyncClient(transport=transport, base_url="http://registry.test")
 
 
