@@ -18,7 +18,7 @@ import structlog
 from longshore.config import Settings, SettingsError
 from longshore.database.connection import Database
 from longshore.database.errors import ConstraintViolation
-from longshore.distribution.app import DistributionAPI, parse_path
+from longshore.distribution.app import DistributionAPI
 from longshore.edge.asgi import Message, Receive, Scope, Send
 from longshore.edge.errors import render
 from longshore.edge.observing import Observer, metrics_text
@@ -103,7 +103,7 @@ class Application:
                 with suppress(ClientGone):
                     await sender.respond(request, response)
         finally:
-            self._observer.end(request, sender, _route(request.path), began, outcome=outcome)
+            self._observer.end(request, sender, request.route or _route(request.path), began, outcome=outcome)
 
     async def _answer_broken(self, request: Request, sender: Sender) -> None:
         """A body that broke off or stood still may have a client that still listens, and the server wants an answer."""
@@ -278,9 +278,9 @@ class Application:
 
 
 def _route(path: str) -> str:
-    if path.startswith("/v2"):
-        route = parse_path(path) if path.startswith("/v2/") else None
-        return f"v2.{route.kind}" if route is not None else "v2"
+    """What metrics call a request that the distribution API hasn't named."""
+    if path == "/v2" or path.startswith("/v2/"):
+        return "v2"
     if path.startswith("/api/"):
         return "api"
     if path in {"/", "/livez", "/readyz", "/healthz", "/metrics", "/service/token"}:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from longshore.access.errors import AuthenticationRequired
 from longshore.access.models import Caller
@@ -40,6 +41,8 @@ _ROUTES: dict[str, dict[str, Handler]] = {
     "tags": {"GET": lists.tags, "HEAD": lists.tags},
     "referrers": {"GET": lists.referrers, "HEAD": lists.referrers},
 }
+# What metrics call each.
+_LABELS = {kind: f"v2.{kind}" for kind in _ROUTES}
 # What the version check and the catalog know.
 _READING = ("GET", "HEAD")
 _SCOPE_TEXT = re.compile(r"[A-Za-z0-9._:/@*,+ -]*")
@@ -91,6 +94,7 @@ class DistributionAPI:
             ClientGone: nobody is there to be answered.
         """
         route = parse_path(request.path)
+        request.route = "v2" if route is None else _LABELS[route.kind]
         try:
             response = await self._dispatch(request, route)
         except LongshoreError as error:
@@ -108,7 +112,7 @@ class DistributionAPI:
         handler = handlers.get(request.method)
         if handler is None:
             raise Unsupported(f"{request.method} is not supported here. Use {', '.join(handlers)}.")
-        name = RepositoryName.parse(route.name)
+        name = _repository(route.name)
         request.repository = route.name
         return await handler(request, services, caller, name, route.tail)
 
@@ -158,6 +162,12 @@ class DistributionAPI:
         if isinstance(error, Unsupported) and request.method not in allowed:
             return [(b"allow", ", ".join(allowed).encode())]
         return []
+
+
+@lru_cache(maxsize=4096)
+def _repository(name: str) -> RepositoryName:
+    """Names are asked for again and again; what is no name raises and isn't remembered."""
+    return RepositoryName.parse(name)
 
 
 def _require_reading(request: Request) -> None:

@@ -54,6 +54,7 @@ class Request:
         "path",
         "received",
         "repository",
+        "route",
         "scope",
     )
 
@@ -77,6 +78,7 @@ class Request:
         self.actor = "-"
         self.repository = ""
         self.digest = ""
+        self.route = ""
         self.received = 0
 
     def header(self, name: bytes) -> str | None:

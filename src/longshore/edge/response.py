@@ -68,8 +68,12 @@ class Sender:
         headers = response.headers
         # 204 and 304 have no content, so no length (RFC 9110, 8.6); a stream sets its own.
         counted = response.stream is not None or response.status in {204, 304}
-        if not counted and not any(name == b"content-length" for name, _ in headers):
-            headers.append((b"content-length", str(len(response.body)).encode()))
+        if not counted:
+            for name, _ in headers:
+                if name == b"content-length":
+                    break
+            else:
+                headers.append((b"content-length", str(len(response.body)).encode()))
         headers.append((b"x-request-id", request.id.encode()))
         self.status = response.status
         start = {"type": "http.response.start", "status": response.status, "headers": headers}
