@@ -48,6 +48,8 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
 BODY_LIMIT: Final = 1024 * 1024
 """The longest body of a request in bytes."""
 
+# No name is nearly as long, and SQLite's patterns end at 50,000 bytes.
+_LONGEST_QUERY: Final = 16_384
 _READING: Final = frozenset({"GET", "HEAD"})
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
@@ -141,6 +143,8 @@ def _raw_path(scope: Scope) -> str:
 
 
 def _check_text(path: str, query: bytes) -> None:
+    if len(query) > _LONGEST_QUERY:
+        raise BadRequest(f"The query has {len(query)} bytes: {_LONGEST_QUERY} are the most.")
     if "%00" in path or b"%00" in query:
         raise BadRequest("The request has the character U+0000, which no name or text here can have.")
     if b";" in query:

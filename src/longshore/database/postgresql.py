@@ -146,7 +146,8 @@ class PostgreSQLDatabase:
         except (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError) as error:
             raise ForeignKeyViolation(str(error)) from error
         except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as error:
-            raise CheckViolation(str(error)) from error
+            # The error's detail is the whole row, with whatever nobody should read in a log.
+            raise CheckViolation(error.args[0]) from None
         except _AWAY as error:
             raise _unavailable(error) from error
 

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.low_level import ARGON2_VERSION
 
 from longshore.oci.errors import ServiceUnavailable
 
@@ -33,7 +36,7 @@ class Passwords:
         self._hasher = PasswordHasher(memory_cost=memory_kib)
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="passwords")
         self._waiting = 0
-        self._decoy: str | None = None
+        self._decoy = _decoy(self._hasher)
 
     async def hash(self, password: str) -> str:
         """The hash to store.
@@ -66,11 +69,18 @@ class Passwords:
 
     def _verify(self, stored: str, password: str) -> bool:
         if stored == UNUSABLE:
-            if self._decoy is None:
-                self._decoy = self._hasher.hash("decoy")
-            stored, password = self._decoy, f"not the decoy: {password}"
+            stored = self._decoy
         try:
             self._hasher.verify(stored, password)
         except (Argon2Error, InvalidHashError):
             return False
         return True
+
+
+def _decoy(hasher: PasswordHasher) -> str:
+    """A hash that no password has and that takes as long to check as any other, from the very first check on."""
+    salt, digest = (
+        base64.b64encode(os.urandom(length)).decode().rstrip("=") for length in (hasher.salt_len, hasher.hash_len)
+    )
+    costs = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"

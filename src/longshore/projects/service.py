@@ -40,6 +40,7 @@ _USER = Statement("SELECT id FROM users WHERE id = :id AND deleted_at IS NULL FO
 _RAISE = Statement(
     "UPDATE projects SET access_version = access_version + 1, updated_at = {now} WHERE id = :id AND deleted_at IS NULL"
 )
+_PROJECT = Statement("SELECT id FROM projects WHERE id = :id AND deleted_at IS NULL")
 _PUBLISH = Statement("UPDATE projects SET public = :public WHERE id = :id")
 _SET_SPARSE = Statement(
     "UPDATE projects SET sparse = :sparse, access_version = access_version + 1, updated_at = {now}"
@@ -207,11 +208,11 @@ class ProjectService:
         """
 
         async def write(transaction: Transaction) -> bool:
-            await _raise_version(transaction, project_id)
-            row = await transaction.one(_MEMBER_BY_ID, id=member_id, project_id=project_id)
-            if row is None:
+            row = await _find_member(transaction, project_id, member_id)
+            if row is None or not await transaction.execute(
+                _CHANGE_ROLE, id=member_id, project_id=project_id, role=role.stored
+            ):
                 return False
-            await transaction.execute(_CHANGE_ROLE, id=member_id, project_id=project_id, role=role.stored)
             await _tell_member(transaction, EventKind.MEMBER_UPDATED, row, role, actor)
             return True
 
@@ -225,11 +226,9 @@ class ProjectService:
         """
 
         async def write(transaction: Transaction) -> bool:
-            await _raise_version(transaction, project_id)
-            row = await transaction.one(_MEMBER_BY_ID, id=member_id, project_id=project_id)
-            if row is None:
+            row = await _find_member(transaction, project_id, member_id)
+            if row is None or not await transaction.execute(_REMOVE, id=member_id, project_id=project_id):
                 return False
-            await transaction.execute(_REMOVE, id=member_id, project_id=project_id)
             await _tell_member(transaction, EventKind.MEMBER_REMOVED, row, Role.from_stored(row["role"]), actor)
             return True
 
@@ -264,6 +263,16 @@ async def end_memberships(transaction: Transaction, user_id: int, *, actor: str)
         await transaction.execute(_RAISE, id=row["project_id"])
         await _tell_member(transaction, EventKind.MEMBER_REMOVED, row, Role.from_stored(row["role"]), actor)
     await transaction.execute(_REMOVE_USER, user_id=user_id)
+
+
+async def _find_member(transaction: Transaction, project_id: int, member_id: int) -> Row | None:
+    """The member before it changes. The project's version rises, and locks it, only if there is something to change."""
+    row = await transaction.one(_MEMBER_BY_ID, id=member_id, project_id=project_id)
+    if row is not None:
+        await _raise_version(transaction, project_id)
+    elif await transaction.value(_PROJECT, id=project_id) is None:
+        raise _missing(project_id)
+    return row
 
 
 async def _insert_member(transaction: Transaction, project_id: int, user_id: int, role: Role, actor: str) -> int:

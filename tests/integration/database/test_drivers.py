@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ async def test_what_raises_is_rolled_back_alone(database: Database) -> None:
 
 
 async def test_constraints_are_named(database: Database) -> None:
-    """Domain code tells a duplicate from a missing reference from a bad value, whatever the driver says."""
+    """Domain code tells a duplicate from a missing reference from a bad value, and no error shows the row."""
 
     async def run(statement: str, **parameters: Any) -> None:
         async def write(transaction: Transaction) -> int:
@@ -70,6 +71,9 @@ async def test_constraints_are_named(database: Database) -> None:
         await run("INSERT INTO projects (name, sparse, created_at, updated_at) VALUES ('p', 'maybe', 1, 1)")
     with pytest.raises(CheckViolation):
         await run("INSERT INTO projects (name, created_at) VALUES ('p', 1)")
+    with pytest.raises(CheckViolation) as caught:
+        await run("INSERT INTO users (username, password_hash, created_at) VALUES ('dora', 'the' || ' hash', 1)")
+    assert "the hash" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_concurrent_changes_of_one_row_all_count(databases: Databases) -> None:
