@@ -324,6 +324,7 @@ def test_each_request_is_one_log_line_without_secrets(tmp_path: Path) -> None:
             "method": "POST",
             "path": "/v2/library/logged/blobs/uploads/",
             "status": 201,
+            "source": "127.0.0.1",
             "principal": "admin",
             "repository": "library/logged",
             "digest": answer.headers["docker-content-digest"],

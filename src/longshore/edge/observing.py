@@ -73,6 +73,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
     path: str
     status: int
     outcome: str = ""
+    source: str = ""
     principal: str = "-"
     repository: str = ""
     digest: str = ""
@@ -117,6 +118,7 @@ class Observer:
             request.path,
             sender.status,
             outcome,
+            request.source,
             request.actor,
             request.repository,
             request.digest,
