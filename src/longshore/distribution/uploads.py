@@ -83,9 +83,14 @@ async def finish(request: Request, services: Services, caller: Caller, name: Rep
         raise DigestInvalid("The PUT that ends an upload needs ?digest=<digest of the whole blob>.")
     digest = Digest.parse(text)
     request.digest = text
-    content_range = None if request.content_length == 0 else _content_range(request)
+    session_id = _session(tail)
+    if request.content_length == 0:
+        # What docker, containerd and podman send: everything came with PATCH.
+        if not await services.uploads.finish_received(project.id, name.path, session_id, digest):
+            await services.uploads.finish(project.id, name.path, session_id, digest, request.body())
+        return _created(name, digest)
     await services.uploads.finish(
-        project.id, name.path, _session(tail), digest, request.body(), content_range=content_range
+        project.id, name.path, session_id, digest, request.body(), content_range=_content_range(request)
     )
     return _created(name, digest)
 

@@ -175,15 +175,20 @@ async def claim(
     """Takes the session for one request when it is free or abandoned; otherwise says that it is busy or done."""
     session = await look(transaction, project_id, path, session_id, lock=True)
     if session.availability in {Availability.FREE, Availability.ABANDONED}:
-        await transaction.execute(
-            _CLAIM,
-            id=session_id,
-            owner=owner,
-            state="completing" if completing else "receiving",
-            lease=periods.owner_lease,
-            expiry=periods.upload_expiry,
-        )
+        await own(transaction, session, owner=owner, completing=completing, periods=periods)
     return session
+
+
+async def own(transaction: Transaction, session: Session, *, owner: str, completing: bool, periods: Periods) -> None:
+    """Makes a session that was looked at under its lock this request's own."""
+    await transaction.execute(
+        _CLAIM,
+        id=session.id,
+        owner=owner,
+        state="completing" if completing else "receiving",
+        lease=periods.owner_lease,
+        expiry=periods.upload_expiry,
+    )
 
 
 async def take_over(transaction: Transaction, session_id: str, *, owner: str, key: ObjectKey, periods: Periods) -> None:

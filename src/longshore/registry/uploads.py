@@ -119,6 +119,35 @@ class Uploads:
         finally:
             await reception.writer.close()
 
+    async def finish_received(self, project_id: int, path: str, session_id: str, digest: Digest) -> bool:
+        """C in one transaction, for a PUT without a body: claims and commits what is durable and has that digest already.
+
+        False, with nothing changed, when it isn't as simple as that or the commit is refused: `finish` does it then, and knows
+        what becomes of the upload.
+        """
+        owner = uuid.uuid4().hex
+
+        async def run(transaction: Transaction) -> bool:
+            session = await upload_rows.look(transaction, project_id, path, session_id, lock=True)
+            if not _is_complete(session, digest):
+                return False
+            await upload_rows.own(transaction, session, owner=owner, completing=True, periods=self._periods)
+            repository = Repository(session.repository_id, project_id, path)
+            await upload_rows.commit(
+                transaction, repository, session, digest, session.received, owner=owner, periods=self._periods
+            )
+            return True
+
+        try:
+            finished = await self._database.write(run)
+        except LongshoreError as error:
+            if not _ends(error):
+                raise
+            return False
+        if finished:
+            self._hashers.pop(session_id, None)
+        return finished
+
     async def finish(
         self,
         project_id: int,
