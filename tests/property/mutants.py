@@ -16,7 +16,8 @@ from longshore.database.connection import Dialect, Transaction
 from longshore.database.statement import Statement
 from longshore.oci.digest import Algorithm, Digest
 from longshore.registry import blobs, collect, deletion, ledger, manifests, purge, reception, upload_rows, uploads
-from longshore.registry.locking import LockedRepository, lock_by_id
+from longshore.registry.locking import LockedRepository
+from longshore.registry.models import Repository
 from longshore.registry.periods import Periods
 from longshore.storage.port import ObjectKey, ObjectMissing
 from tests.property.registry import Configuration
@@ -58,15 +59,18 @@ def _purge_leases_unused_only(_: Configuration) -> None:
     unlocked = Statement(
         "SELECT id, project_id, name, deleted_at, purge_after, {now}, deletion_id FROM repositories WHERE id = :repository_id"
     )
-    locking = lock_by_id.__globals__
 
     async def look_by_id(transaction: Transaction, repository_id: int) -> LockedRepository | None:
-        kept = locking["_LOCK"]
-        locking["_LOCK"] = unlocked
-        try:
-            return await lock_by_id(transaction, repository_id)
-        finally:
-            locking["_LOCK"] = kept
+        # A function of its own: exchanging the statement itself would take lock ① from the other steps as well.
+        row = await transaction.one(unlocked, repository_id=repository_id)
+        if row is None:
+            return None
+        return LockedRepository(
+            repository=Repository(row[0], row[1], row[2]),
+            deleted=row[3] is not None,
+            expired=row[4] is not None and row[4] < row[5],
+            deletion_id=row[6],
+        )
 
     purge.lock_by_id = look_by_id  # type: ignore[attr-defined] # the name that purge imported
 

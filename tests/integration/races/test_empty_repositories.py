@@ -10,6 +10,8 @@ from structlog.testing import capture_logs
 from longshore.oci.digest import Digest
 from longshore.registry.blobs import MountSource
 from longshore.registry.expiry import EmptyRepositories
+from longshore.registry.repository_deletion import RepositoryDeletion
+from longshore.registry.repository_purge import RepositoryPurge
 from tests.builders import World
 from tests.interleaving import Interleaved
 
@@ -69,3 +71,21 @@ async def test_empty_repository_waits_for_an_upload_that_starts(world: World) ->
         await interleaved.outcome()
     assert [entry for entry in logs if entry["log_level"] == "error"] == []
     assert (await world.uploads.status(project_id, "app", upload.id)).received == 0
+
+
+async def test_deleted_repository_waits_for_an_upload_that_starts(world: World) -> None:
+    """A purge without undelete window that meets an upload before its commit leaves the row, and nobody is alarmed."""
+    project_id = await world.project(undelete_window=0)
+    await _empty_repository(world, project_id)
+    deletion = RepositoryDeletion(world.database, world.periods)
+
+    async def delete_and_purge() -> None:
+        await deletion.delete(project_id, "app", actor="alice", reason="test")
+        await world.sql("UPDATE repositories SET purge_after = 1 WHERE purge_after IS NOT NULL")
+        await RepositoryPurge(world.database).run(10)
+
+    interleaved = Interleaved(world.database, "INSERT INTO upload_keys", delete_and_purge)
+    with capture_logs() as logs:
+        await replace(world, database=interleaved).uploads.start(project_id, "app")
+        await interleaved.outcome()
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
