@@ -38,6 +38,8 @@ _CONNECTIONS = 8192
 # Above a front proxy's own idle time (nginx: 60 s, 75 s): the proxy closes first, and no request meets a closing connection.
 _IDLE_SECONDS = 120
 _RESPAWN_SECONDS = 1.0
+# How soon the worker notices that its supervisor was killed: until then it holds the lock of its role.
+_PARENT_SECONDS = 0.1
 
 
 def serve(settings: Settings, role: Role) -> int:
@@ -195,7 +197,7 @@ class _WorkerProcess:
 
 def _watch_parent(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(1.0)
+        time.sleep(_PARENT_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
