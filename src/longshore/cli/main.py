@@ -111,5 +111,7 @@ def main() -> None:
         fail(str(error), code=2)
     except LongshoreError as error:
         fail(error.message, code=1)
-    except PermissionError as error:
-        fail(f"{error.filename}: {error.strerror}. Run longshore as a user who may write there.", code=1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"{error.filename}: {error.strerror}. Look at LONGSHORE_DATA_DIR, and who may write there.", code=1)
