@@ -158,9 +158,9 @@ class DistributionAPI:
             value = bearer(token_realm(request.origin), scope=_quotable(scope), error=reason)
             return [(b"www-authenticate", value.encode())]
         allowed = _READING if route is None else _ROUTES[route.kind]
-        # Also a DELETE of what is still needed is answered 405; the method as such is fine then.
-        if isinstance(error, Unsupported) and request.method not in allowed:
-            return [(b"allow", ", ".join(allowed).encode())]
+        if isinstance(error, Unsupported):
+            # What is still needed can't be deleted now (RFC 9110, 15.5.6: the methods that the resource supports at present).
+            return [(b"allow", ", ".join(method for method in allowed if method != request.method).encode())]
         return []
 
 
