@@ -10,13 +10,22 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from longshore.database.connection import Connection, Database, Dialect, ReadFunction, Row, Transaction, WriteFunction
 from longshore.database.statement import Statement
 from longshore.oci.digest import Hasher
-from longshore.storage.port import BlobReader, BlobStore, BlobWriter, ObjectKey, StoredObject
+from longshore.storage.port import (
+    NO_STATE,
+    BlobReader,
+    BlobStore,
+    BlobWriter,
+    Checkpoint,
+    Journal,
+    ObjectKey,
+    StoredObject,
+)
 
 Result = TypeVar("Result")
 
@@ -127,6 +136,10 @@ class _FaultyWriter:
         self._faults = faults
 
     @property
+    def key(self) -> ObjectKey:
+        return self._writer.key
+
+    @property
     def offset(self) -> int:
         return self._writer.offset
 
@@ -139,10 +152,27 @@ class _FaultyWriter:
             await self._writer.append([piece[half:]], hasher)
         await self._faults.pause()
 
-    async def sync(self) -> None:
-        self._faults.point()
-        await self._writer.sync()
+    async def checkpoint(self) -> Checkpoint:
+        return await self._around(self._writer.checkpoint())
+
+    async def sync(self) -> Checkpoint:
+        return await self._around(self._writer.sync())
+
+    async def seal(self) -> Checkpoint:
+        return await self._around(self._writer.seal())
+
+    async def finish(self) -> None:
+        await self._around(self._writer.finish())
+
+    async def _around(self, action: Coroutine[Any, Any, Result]) -> Result:
+        try:
+            self._faults.point()
+        except BaseException:
+            action.close()
+            raise
+        result = await action
         await self._faults.pause()
+        return result
 
     async def close(self) -> None:
         await self._writer.close()
@@ -156,26 +186,42 @@ class FaultyStore:
         self._store = store
         self._faults = faults
 
-    async def create(self, key: ObjectKey) -> BlobWriter:
+    @property
+    def appends(self) -> bool:
+        return self._store.appends
+
+    @property
+    def smallest_chunk(self) -> int:
+        return self._store.smallest_chunk
+
+    async def create(self, key: ObjectKey, journal: Journal | None = None) -> BlobWriter:
         await self._faults.pause()
-        writer = await self._store.create(key)
+        writer = await self._store.create(key, journal)
         self._faults.point()
         return _FaultyWriter(writer, self._faults)
 
-    async def resume(self, key: ObjectKey, offset: int) -> BlobWriter:
+    async def resume(
+        self,
+        key: ObjectKey,
+        offset: int,
+        state: str = NO_STATE,
+        journal: Journal | None = None,
+        *,
+        contested: bool = False,
+    ) -> BlobWriter:
         await self._faults.pause()
-        writer = await self._store.resume(key, offset)
+        writer = await self._store.resume(key, offset, state, journal, contested=contested)
         self._faults.point()
         return _FaultyWriter(writer, self._faults)
 
-    async def open(self, key: ObjectKey) -> BlobReader:
+    async def open(self, key: ObjectKey, offset: int = 0, length: int | None = None) -> BlobReader:
         await self._faults.pause()
-        return await self._store.open(key)
+        return await self._store.open(key, offset, length)
 
-    async def delete(self, keys: Sequence[ObjectKey]) -> None:
+    async def delete(self, keys: Sequence[ObjectKey], *, unfinished: Collection[ObjectKey] = ()) -> None:
         for key in keys:
             await self._faults.pause()
-            await self._store.delete([key])
+            await self._store.delete([key], unfinished=unfinished)
         await self._faults.pause()
 
     async def size(self, key: ObjectKey) -> int | None:

@@ -12,7 +12,7 @@ from functools import partial
 from longshore.oci.digest import Hasher
 from longshore.storage.failures import explain, explained
 from longshore.storage.kernel import Kernel
-from longshore.storage.port import ObjectExists, ObjectKey, ObjectMissing, StoreUnavailable
+from longshore.storage.port import Checkpoint, ObjectExists, ObjectKey, ObjectMissing, StoreUnavailable
 from longshore.storage.room import Room
 from longshore.storage.threads import Threads
 
@@ -40,6 +40,11 @@ class FileWriter:
         self._name_synced = False
         self._write_back_from = 0
         self._written_back_to = 0
+
+    @property
+    def key(self) -> ObjectKey:
+        """The object's key."""
+        return self._key
 
     @property
     def offset(self) -> int:
@@ -88,11 +93,23 @@ class FileWriter:
         with self._in_use() as descriptor:
             await self._threads.run(partial(self._append, descriptor, pieces, hasher))
 
-    async def sync(self) -> None:
+    async def sync(self) -> Checkpoint:
         """Make the bytes and the name durable."""
         with self._in_use() as descriptor:
             if not (self._contents_synced and self._name_synced):
                 await self._threads.run(partial(self._sync, descriptor))
+        return Checkpoint(self._offset)
+
+    async def checkpoint(self) -> Checkpoint:
+        """Make durable what was appended: early write-back has left little to do."""
+        return await self.sync()
+
+    async def seal(self) -> Checkpoint:
+        """Make the bytes and the name durable: the file is the object already."""
+        return await self.sync()
+
+    async def finish(self) -> None:
+        """Do nothing: a file needs no finishing."""
 
     async def close(self) -> None:
         """Close the file."""

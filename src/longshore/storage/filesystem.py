@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -19,7 +19,7 @@ from longshore.storage.failures import explained
 from longshore.storage.files import FileReader, FileWriter
 from longshore.storage.kernel import Kernel
 from longshore.storage.listing import Walk
-from longshore.storage.port import ObjectKey, StoredObject
+from longshore.storage.port import NO_STATE, Journal, ObjectKey, StoredObject
 from longshore.storage.room import Room
 from longshore.storage.threads import Threads
 
@@ -65,21 +65,41 @@ class FilesystemStore:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def create(self, key: ObjectKey) -> FileWriter:
+    @property
+    def appends(self) -> bool:
+        """A file is appended to."""
+        return True
+
+    @property
+    def smallest_chunk(self) -> int:
+        """Any size will do."""
+        return 0
+
+    async def create(self, key: ObjectKey, journal: Journal | None = None) -> FileWriter:  # noqa: ARG002 - needs none
         """Begin an object."""
         return await self._writing.run(self._writer(key).begin, undo=FileWriter.abandon)
 
-    async def resume(self, key: ObjectKey, offset: int) -> FileWriter:
+    async def resume(
+        self,
+        key: ObjectKey,
+        offset: int,
+        state: str = NO_STATE,  # noqa: ARG002 - a file speaks for itself
+        journal: Journal | None = None,  # noqa: ARG002 - needs none
+        *,
+        contested: bool = False,
+    ) -> FileWriter:
         """Continue an object at ``offset`` and drop what lies beyond."""
         if offset < 0:
             raise ValueError(f"offset {offset} must not be negative")
+        if contested:
+            raise ValueError("a file that somebody else may write to is copied, never continued")
         return await self._writing.run(partial(self._writer(key).resume, offset), undo=FileWriter.abandon)
 
-    async def open(self, key: ObjectKey) -> FileReader:
+    async def open(self, key: ObjectKey, offset: int = 0, length: int | None = None) -> FileReader:  # noqa: ARG002
         """Open an object for reading."""
         return FileReader(self._kernel, self._reading, self._path(key), key)
 
-    async def delete(self, keys: Sequence[ObjectKey]) -> None:
+    async def delete(self, keys: Sequence[ObjectKey], *, unfinished: Collection[ObjectKey] = ()) -> None:  # noqa: ARG002
         """Delete objects for good.
 
         It costs one sync for each directory touched, of which there are 256: neighbouring keys or large batches are

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from longshore.oci.digest import Hasher
 from longshore.oci.errors import StorageFull
 from longshore.storage.port import (
+    NO_STATE,
+    Checkpoint,
     ForeignPath,
+    Journal,
     ObjectExists,
     ObjectKey,
     ObjectMissing,
@@ -87,7 +90,17 @@ class MemoryStore:
         self._objects[key].content = bytearray(content)
         self._objects[key].durable = content
 
-    async def create(self, key: ObjectKey) -> MemoryWriter:
+    @property
+    def appends(self) -> bool:
+        """An object is appended to."""
+        return True
+
+    @property
+    def smallest_chunk(self) -> int:
+        """Any size will do."""
+        return 0
+
+    async def create(self, key: ObjectKey, journal: Journal | None = None) -> MemoryWriter:  # noqa: ARG002 - needs none
         """Begin an object."""
         self.meet(Step.CREATE, key)
         if key in self._objects:
@@ -96,7 +109,15 @@ class MemoryStore:
         self._objects[key] = _Object(bytearray(), self.tick())
         return MemoryWriter(self, key, self._objects[key].content)
 
-    async def resume(self, key: ObjectKey, offset: int) -> MemoryWriter:
+    async def resume(
+        self,
+        key: ObjectKey,
+        offset: int,
+        state: str = NO_STATE,  # noqa: ARG002 - an object speaks for itself
+        journal: Journal | None = None,  # noqa: ARG002 - needs none
+        *,
+        contested: bool = False,  # noqa: ARG002 - copied, never continued
+    ) -> MemoryWriter:
         """Continue an object at ``offset`` and drop what lies beyond."""
         self.meet(Step.RESUME, key)
         if offset < 0:
@@ -107,12 +128,12 @@ class MemoryStore:
         del stored.content[offset:]
         return MemoryWriter(self, key, stored.content)
 
-    async def open(self, key: ObjectKey) -> MemoryReader:
+    async def open(self, key: ObjectKey, offset: int = 0, length: int | None = None) -> MemoryReader:  # noqa: ARG002
         """Open an object for reading."""
         self.meet(Step.OPEN, key)
         return MemoryReader(self, key, self._existing(key).content)
 
-    async def delete(self, keys: Sequence[ObjectKey]) -> None:
+    async def delete(self, keys: Sequence[ObjectKey], *, unfinished: Collection[ObjectKey] = ()) -> None:  # noqa: ARG002
         """Delete objects for good."""
         for key in keys:
             self.meet(Step.DELETE, key)
@@ -210,6 +231,11 @@ class MemoryWriter:
         self._finished = False
 
     @property
+    def key(self) -> ObjectKey:
+        """The object's key."""
+        return self._key
+
+    @property
     def offset(self) -> int:
         """Bytes in the object so far."""
         return self._offset
@@ -225,12 +251,24 @@ class MemoryWriter:
         self._offset = len(self._content)
         self._finished = False
 
-    async def sync(self) -> None:
+    async def checkpoint(self) -> Checkpoint:
+        """Make durable what was appended."""
+        return await self.sync()
+
+    async def sync(self) -> Checkpoint:
         """Make the bytes and the name durable."""
         self._go_on()
         self._store.meet(Step.SYNC, self._key)
         self._store.acknowledge(self._key, self._content)
         self._finished = False
+        return Checkpoint(self._offset)
+
+    async def seal(self) -> Checkpoint:
+        """Make the bytes and the name durable: the object is whole."""
+        return await self.sync()
+
+    async def finish(self) -> None:
+        """Do nothing: the object needs no finishing."""
 
     async def close(self) -> None:
         """Take no more bytes."""

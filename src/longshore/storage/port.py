@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
@@ -99,14 +99,63 @@ class StoredObject:
     modified_at: int
 
 
+NO_STATE = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far an object has durably come, and what its owner must record before telling anybody.
+
+    Attributes:
+        offset: Bytes, counted from the object's beginning, that another process could go on from.
+        state: What ``resume`` needs to know beside the key and the offset: JSON that only the adapter reads, without
+            secrets; ``NO_STATE`` when the object speaks for itself, as a file does.
+        helpers: Keys of other objects that the state names. Whatever other key the session has, beside the
+            object's, is spent and belongs in the trash, in the transaction that records the checkpoint.
+    """
+
+    offset: int
+    state: str = NO_STATE
+    helpers: tuple[ObjectKey, ...] = ()
+
+
+class Journal(Protocol):
+    """What a writer of an object store must have recorded before it acts, by the owner of the upload session.
+
+    Each call is one transaction that succeeds only while the request still owns the session; otherwise it raises, and the
+    writer is finished. Writers of stores that append to one object need none.
+    """
+
+    async def helper(self) -> ObjectKey:
+        """Return a fresh key of the session for an object beside the one that is written; its row is there now."""
+        ...
+
+    async def record(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint whose ``offset`` is the one that the session has already, before something is begun."""
+        ...
+
+    async def replace(self, checkpoint: Checkpoint) -> ObjectKey:
+        """Return a fresh key under which the object is written from now on, with ``checkpoint`` recorded for it.
+
+        The object's former key becomes a helper's when the checkpoint names it, otherwise it goes to the trash.
+        """
+        ...
+
+
 class BlobWriter(Protocol):
     """Appends to one object.
 
-    One task uses a writer at a time. After any error of ``append`` or ``sync`` the writer is finished: every further
-    call but ``close`` raises ``StoreUnavailable``, the object's content is unknown, and its key belongs in the trash.
-    A cancelled ``append`` or ``sync`` finishes the writer too, but what had been synced before is whole: after
-    ``close`` the object may be resumed there. No call returns, cancelled or not, while a thread still works for it.
+    One task uses a writer at a time. After any error of ``append``, ``checkpoint``, ``sync``, ``seal`` or ``finish``
+    the writer is finished: every further call but ``close`` raises ``StoreUnavailable``, the object's content is
+    unknown, and its key belongs in the trash. When one of them is cancelled, the writer is finished too, but what the
+    last recorded checkpoint says is whole: after ``close`` the object may be resumed there. No call returns, cancelled
+    or not, while a thread still works for it.
     """
+
+    @property
+    def key(self) -> ObjectKey:
+        """The object's key; ``append`` may change it, by ``Journal.replace``, where a store can't append."""
+        ...
 
     @property
     def offset(self) -> int:
@@ -121,10 +170,32 @@ class BlobWriter(Protocol):
         """
         ...
 
-    async def sync(self) -> None:
+    async def checkpoint(self) -> Checkpoint:
+        """Return what is durable by now, in the middle of a stream: at least what was appended 64 MiB ago.
+
+        Its offset may lie before ``offset``, where a store takes bytes in parts. Raises as ``sync`` does.
+        """
+        ...
+
+    async def sync(self) -> Checkpoint:
         """Return when all appended bytes and the object's name would survive a power cut.
 
         More may be appended and synced afterwards. Raises ``StorageFull`` or ``StoreUnavailable``.
+        """
+        ...
+
+    async def seal(self) -> Checkpoint:
+        """Make all appended bytes durable and take no more; ``finish`` may begin when the checkpoint is recorded.
+
+        A state of ``NO_STATE`` needs no recording: the object is already whole. Raises as ``sync`` does.
+        """
+        ...
+
+    async def finish(self) -> None:
+        """Make what was sealed the object under ``key``, to be opened by anybody.
+
+        Doing it again, in this process or in another that resumed from the sealed checkpoint, changes nothing. It may take
+        minutes for hundreds of gigabytes; the caller keeps its ownership alive meanwhile. Raises ``StoreUnavailable``.
         """
         ...
 
@@ -164,24 +235,58 @@ class BlobReader(Protocol):
 class BlobStore(Protocol):
     """Keeps objects under keys. Every method may raise ``StoreUnavailable``."""
 
-    async def create(self, key: ObjectKey) -> BlobWriter:
-        """Begin an object; raises ``ObjectExists`` when the key is taken, ``StorageFull`` below the reserve."""
-        ...
+    @property
+    def appends(self) -> bool:
+        """Whether a writer adds to one object in place, so that a takeover must copy what a zombie may still write to.
 
-    async def resume(self, key: ObjectKey, offset: int) -> BlobWriter:
-        """Continue an object at ``offset`` and drop what lies beyond.
-
-        It works below the reserve, so that an upload whose bytes are all there can be finished. Raises
-        ``ObjectMissing`` when the object is absent or shorter than ``offset``.
+        A store that takes parts instead is continued by ``resume`` with ``contested``.
         """
         ...
 
-    async def open(self, key: ObjectKey) -> BlobReader:
-        """Open an object for reading; raises ``ObjectMissing``."""
+    @property
+    def smallest_chunk(self) -> int:
+        """Bytes below which a chunk costs more than it brings; smaller ones work all the same. 0 for any size."""
         ...
 
-    async def delete(self, keys: Sequence[ObjectKey]) -> None:
-        """Delete objects for good: durable when it returns, also when some were gone before. Works on a full store."""
+    async def create(self, key: ObjectKey, journal: Journal | None = None) -> BlobWriter:
+        """Begin an object; raises ``ObjectExists`` when the key is taken, ``StorageFull`` below the reserve.
+
+        A store that finds out only at the end, or never, whether a key is taken doesn't raise the first one: fresh keys are
+        never taken. Where ``appends`` is false, a journal is needed to write more than fits in one request.
+        """
+        ...
+
+    async def resume(
+        self,
+        key: ObjectKey,
+        offset: int,
+        state: str = NO_STATE,
+        journal: Journal | None = None,
+        *,
+        contested: bool = False,
+    ) -> BlobWriter:
+        """Continue an object from a recorded checkpoint and drop what lies beyond.
+
+        ``contested`` says that a request which is thought dead may still write to it; only where ``appends`` is false.
+        It works below the reserve, so that an upload whose bytes are all there can be finished. Raises
+        ``ObjectMissing`` when the object is absent or shorter than ``offset``, at once or when it is written to. A sealed
+        checkpoint gives a writer that can only ``finish``.
+        """
+        ...
+
+    async def open(self, key: ObjectKey, offset: int = 0, length: int | None = None) -> BlobReader:
+        """Open an object for reading; raises ``ObjectMissing``.
+
+        ``offset`` and ``length`` say what will be read, in order: a store that has to ask for each range asks once for
+        all of it. Anything else may be read too.
+        """
+        ...
+
+    async def delete(self, keys: Sequence[ObjectKey], *, unfinished: Collection[ObjectKey] = ()) -> None:
+        """Delete objects for good: durable when it returns, also when some were gone before. Works on a full store.
+
+        Of the keys that are also in ``unfinished``, parts that never became an object are deleted too.
+        """
         ...
 
     async def size(self, key: ObjectKey) -> int | None:
@@ -238,6 +343,14 @@ class FreeSpace(Protocol):
 class PresignedReads(Protocol):
     """A store from which a client may fetch an object by itself: object stores, not file systems."""
 
-    async def presign(self, key: ObjectKey, *, lifetime_seconds: int, media_type: str) -> str:
-        """Return a URL that answers the object for ``lifetime_seconds``, which stays below the trash delay."""
+    @property
+    def reads_from(self) -> str | None:
+        """Scheme, host and port that the URLs lead to; None where no client can reach the store."""
+        ...
+
+    async def presign(self, key: ObjectKey, *, lifetime_seconds: int) -> str:
+        """Return a URL that answers the object for ``lifetime_seconds``, which stays below the trash delay.
+
+        It costs no request. The URL is a secret: it is logged nowhere.
+        """
         ...

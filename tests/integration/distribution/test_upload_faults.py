@@ -31,7 +31,7 @@ from longshore.registry.periods import Periods
 from longshore.registry.reception import to_the_end
 from longshore.registry.uploads import Uploads
 from longshore.storage.memory import Fault, MemoryStore, MemoryWriter, Step
-from longshore.storage.port import ObjectKey, StoreUnavailable
+from longshore.storage.port import NO_STATE, Journal, ObjectKey, StoreUnavailable
 from tests.databases import sqlite_database
 from tests.integration.distribution.asgi import pieces
 from tests.integrity import assert_integrity
@@ -74,8 +74,16 @@ class StickyStore(MemoryStore):
 
     stuck: asyncio.Event | None = None
 
-    async def resume(self, key: ObjectKey, offset: int) -> MemoryWriter:
-        writer = await super().resume(key, offset)
+    async def resume(
+        self,
+        key: ObjectKey,
+        offset: int,
+        state: str = NO_STATE,
+        journal: Journal | None = None,
+        *,
+        contested: bool = False,
+    ) -> MemoryWriter:
+        writer = await super().resume(key, offset, state, journal, contested=contested)
         return writer if self.stuck is None else StuckWriter(self, key, writer._content, self.stuck)
 
 

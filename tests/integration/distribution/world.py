@@ -46,7 +46,7 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
-from longshore.storage.port import BlobReader, BlobStore, BlobWriter, ObjectKey
+from longshore.storage.port import NO_STATE, BlobReader, BlobStore, BlobWriter, Journal, ObjectKey
 from tests.databases import Databases
 from tests.integration.distribution.asgi import Answer, Client, Edge
 
@@ -69,17 +69,33 @@ class WatchedStore:
         self.inner = inner
         self.opened = self.created = self.resumed = 0
 
-    async def create(self, key: ObjectKey) -> BlobWriter:
+    @property
+    def appends(self) -> bool:
+        return self.inner.appends
+
+    @property
+    def smallest_chunk(self) -> int:
+        return self.inner.smallest_chunk
+
+    async def create(self, key: ObjectKey, journal: Journal | None = None) -> BlobWriter:
         self.created += 1
-        return await self.inner.create(key)
+        return await self.inner.create(key, journal)
 
-    async def resume(self, key: ObjectKey, offset: int) -> BlobWriter:
+    async def resume(
+        self,
+        key: ObjectKey,
+        offset: int,
+        state: str = NO_STATE,
+        journal: Journal | None = None,
+        *,
+        contested: bool = False,
+    ) -> BlobWriter:
         self.resumed += 1
-        return await self.inner.resume(key, offset)
+        return await self.inner.resume(key, offset, state, journal, contested=contested)
 
-    async def open(self, key: ObjectKey) -> BlobReader:
+    async def open(self, key: ObjectKey, offset: int = 0, length: int | None = None) -> BlobReader:
         self.opened += 1
-        return await self.inner.open(key)
+        return await self.inner.open(key, offset, length)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
