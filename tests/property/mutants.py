@@ -15,7 +15,19 @@ from typing import Any
 from longshore.database.connection import Dialect, Transaction
 from longshore.database.statement import Statement
 from longshore.oci.digest import Algorithm, Digest
-from longshore.registry import blobs, collect, deletion, ledger, manifests, purge, reception, upload_rows, uploads
+from longshore.registry import (
+    blobs,
+    collect,
+    deletion,
+    ledger,
+    manifests,
+    purge,
+    reception,
+    upload_commit,
+    upload_opening,
+    upload_rows,
+    uploads,
+)
 from longshore.registry.locking import LockedRepository
 from longshore.registry.models import Repository
 from longshore.registry.periods import Periods
@@ -128,9 +140,9 @@ def _row_committed_before_bytes(_: Configuration) -> None:
             return
         session = await self._claim(project_id, path, session_id, None, owner=session_id, completing=True)
         size = sum(len(piece) for piece in pieces)
-        await self._commit(project_id, path, session, digest, size, session_id)
+        await self._commit(project_id, path, session, digest, size, owner=session_id)
         if session.key is not None:
-            writer = await self._begin(session.key)
+            writer = await self._opening._begin(session.key, None)
             await writer.append(pieces, digest.algorithm.hasher())
             await writer.close()
 
@@ -163,8 +175,8 @@ def _link_leaves_held_lease(_: Configuration) -> None:
 
 def _commit_without_fencing(_: Configuration) -> None:
     """A request that was overtaken commits all the same."""
-    _replace(upload_rows, "_DONE", "AND owner = :owner AND state = 'completing'", "AND :owner = :owner")
-    _replace(upload_rows, "_TAKE_KEY", "key = :key AND session_id", "(key = :key OR true) AND session_id")
+    _replace(upload_commit, "_DONE", "AND owner = :owner AND state = 'completing'", "AND :owner = :owner")
+    _replace(upload_commit, "_TAKE_KEY", "key = :key AND session_id", "(key = :key OR true) AND session_id")
 
 
 def _purge_leaves_leases_alone(_: Configuration) -> None:
@@ -176,17 +188,19 @@ def _purge_leaves_leases_alone(_: Configuration) -> None:
 def _takeover_shares_the_body(_: Configuration) -> None:
     """An abandoned upload goes on in the file that its old owner may still write to."""
 
-    async def take_over(
-        self: uploads.Uploads, session: Any, owner: str, old: ObjectKey, algorithm: Any
+    async def share(
+        self: upload_opening.UploadOpening, session: Any, owner: str, old: ObjectKey, algorithm: Any
     ) -> reception.Reception:
         try:
             writer = await self._store.resume(old, session.received)
         except ObjectMissing:
             writer = await self._store.create(old)
         chosen = algorithm or Algorithm(session.algorithm)
-        return self._reception(session, owner, writer, reception.NoHasher(), chosen)
+        return reception.Reception(
+            self._database, self._periods, session, owner, writer, None, reception.NoHasher(), chosen
+        )
 
-    uploads.Uploads._take_over = take_over  # type: ignore[method-assign] # that is what a mutant does
+    upload_opening.UploadOpening._copy = share  # type: ignore[method-assign] # that is what a mutant does
 
 
 def _deletion_keeps_counting(_: Configuration) -> None:

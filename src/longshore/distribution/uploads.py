@@ -28,13 +28,13 @@ async def start(request: Request, services: Services, caller: Caller, name: Repo
         if await _mount(request, services, caller, name, project.id, digest):
             return _created(name, digest)
         upload = await services.uploads.start(project.id, name.path)
-        return _accepted(name, upload)
+        return _started(name, upload, services)
     whole = request.parameter("digest")
     if whole is None:
         async for _ in request.body():
             raise SizeInvalid("A POST with a body needs ?digest=<digest> to say what the body is. Nothing was stored.")
         upload = await services.uploads.start(project.id, name.path)
-        return _accepted(name, upload)
+        return _started(name, upload, services)
     digest = Digest.parse(whole)
     request.digest = whole
     upload = await services.uploads.start(project.id, name.path, declared=request.content_length or 0)
@@ -133,6 +133,14 @@ def _created(name: RepositoryName, digest: Digest) -> Response:
         201,
         [(b"location", f"/v2/{name}/blobs/{digest}".encode()), (b"docker-content-digest", str(digest).encode())],
     )
+
+
+def _started(name: RepositoryName, upload: Upload, services: Services) -> Response:
+    """A new upload; a store that takes parts tells which chunks it would rather not have, and takes them all the same."""
+    response = _accepted(name, upload)
+    if services.uploads.smallest_chunk:
+        response.headers.append((b"oci-chunk-min-length", str(services.uploads.smallest_chunk).encode()))
+    return response
 
 
 def _accepted(name: RepositoryName, upload: Upload) -> Response:

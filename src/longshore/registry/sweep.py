@@ -8,7 +8,7 @@ as long as anything may be stored under it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -17,12 +17,13 @@ from longshore.database.statement import Statement
 from longshore.oci.errors import LongshoreError
 from longshore.registry.periods import Periods
 from longshore.registry.step import MINUTE, Progress, Step, count_due
-from longshore.storage.port import BlobStore, InvalidObjectKey, ObjectKey, StoreUnavailable
+from longshore.storage.port import NO_STATE, BlobStore, InvalidObjectKey, ObjectKey, StoreUnavailable
 
 _log = structlog.get_logger("longshore.reclaim")
 
 _DUE = Statement(
-    "SELECT key, swept_at FROM trash WHERE purge_after < (SELECT {now}) AND location = '' ORDER BY purge_after LIMIT :limit"
+    "SELECT key, swept_at, backend FROM trash WHERE purge_after < (SELECT {now}) AND location = ''"
+    " ORDER BY purge_after LIMIT :limit"
 )
 _DEPTH = Statement(
     "SELECT count(*) FROM (SELECT 1 FROM trash WHERE purge_after < (SELECT {now}) AND location = '' LIMIT :limit) AS due"
@@ -64,7 +65,7 @@ class Sweep(Step):
             return Progress()
         keys = await self._parse(rows)
         try:
-            await self._store.delete(list(keys.values()))
+            await self._store.delete(list(keys.values()), unfinished=_unfinished(rows, keys))
         except LongshoreError as error:
             _log.warning("sweep_failed", keys=len(keys), error=error.message)
             await self._postpone(list(keys))
@@ -98,3 +99,8 @@ class Sweep(Step):
             return await transaction.execute(_POSTPONE, keys=keys, delay=MINUTE)
 
         await self._database.write(run)
+
+
+def _unfinished(rows: Sequence[Row], keys: Mapping[str, ObjectKey]) -> frozenset[ObjectKey]:
+    """The keys under which there may be parts that never became an object."""
+    return frozenset(keys[row["key"]] for row in rows if row["key"] in keys and row["backend"] != NO_STATE)

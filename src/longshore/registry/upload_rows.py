@@ -15,11 +15,10 @@ from longshore.database.statement import Statement
 from longshore.oci.digest import Algorithm, Digest
 from longshore.oci.errors import BlobUploadUnknown
 from longshore.registry import repositories
-from longshore.registry.blobs import link
 from longshore.registry.errors import QuotaExceeded
-from longshore.registry.models import Repository, Upload
+from longshore.registry.models import Upload
 from longshore.registry.periods import Periods
-from longshore.storage.port import ObjectKey
+from longshore.storage.port import NO_STATE, Checkpoint, ObjectKey
 
 _USAGE = Statement(
     "SELECT u.used_bytes, p.quota_bytes FROM project_usage u JOIN projects p ON p.id = u.project_id"
@@ -32,7 +31,7 @@ _INSERT = Statement(
 _INSERT_KEY = Statement("INSERT INTO upload_keys (key, session_id, role) VALUES (:key, :id, :role)")
 _LOOK = Statement(
     "SELECT s.state, s.bytes, s.digest_so_far, s.algorithm, s.verified_digest, k.key,"
-    " (s.owner_until IS NOT NULL AND s.owner_until <= {now}) AS lapsed, s.repository_id"
+    " (s.owner_until IS NOT NULL AND s.owner_until <= {now}) AS lapsed, s.repository_id, k.backend"
     " FROM upload_sessions s JOIN repositories r ON r.id = s.repository_id"
     " LEFT JOIN upload_keys k ON k.session_id = s.id AND k.role = 'body'"
     " WHERE s.id = :id AND r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL"
@@ -59,6 +58,16 @@ _MOVE_TO_TRASH = Statement(
     " WHERE session_id = :id AND role = :role"
 )
 _DELETE_KEYS = Statement("DELETE FROM upload_keys WHERE session_id = :id AND role = :role")
+_RECORD = Statement("UPDATE upload_keys SET backend = :state WHERE session_id = :id AND role = 'body'")
+_DEMOTE = Statement("UPDATE upload_keys SET role = 'tail' WHERE session_id = :id AND role = 'body'")
+_SPENT_TO_TRASH = Statement(
+    "INSERT INTO trash (key, backend, purge_after) SELECT key, backend, {now} + :delay FROM upload_keys"
+    " WHERE session_id = :id AND role <> 'body' AND NOT key = ANY(:helpers)"
+)
+_DELETE_SPENT = Statement(
+    "DELETE FROM upload_keys WHERE session_id = :id AND role <> 'body' AND NOT key = ANY(:helpers)"
+)
+_VERIFIED = Statement("UPDATE upload_sessions SET verified_digest = :digest WHERE id = :id AND owner = :owner")
 _PROMOTE = Statement("UPDATE upload_keys SET role = 'body' WHERE key = :key AND session_id = :id AND role = 'copy'")
 _ALL_TO_TRASH = Statement(
     "INSERT INTO trash (key, backend, purge_after) SELECT key, backend, {now} + :delay FROM upload_keys"
@@ -67,19 +76,6 @@ _ALL_TO_TRASH = Statement(
 _DELETE_ALL_KEYS = Statement("DELETE FROM upload_keys WHERE session_id = :id")
 _DELETE = Statement("DELETE FROM upload_sessions WHERE id = :id")
 _LOCK_OWNED = Statement("SELECT 1 FROM upload_sessions WHERE id = :id AND owner = :owner FOR UPDATE")
-_DONE = Statement(
-    "UPDATE upload_sessions SET state = 'done', verified_digest = :digest, bytes = :size, owner = NULL, owner_until = NULL,"
-    " expires_at = {now} + :expiry WHERE id = :id AND owner = :owner AND state = 'completing'"
-)
-_TAKE_KEY = Statement("DELETE FROM upload_keys WHERE key = :key AND session_id = :id AND role = 'body'")
-_INSERT_BLOB = Statement(
-    "INSERT INTO blobs (digest, size, key, verified_at) VALUES (:digest, :size, :key, {now})"
-    " ON CONFLICT (digest) DO NOTHING RETURNING id"
-)
-_EXISTING_BLOB = Statement("SELECT id, damaged FROM blobs WHERE digest = :digest FOR KEY SHARE")
-_DAMAGED_BLOB = Statement("SELECT id, damaged, key, location FROM blobs WHERE digest = :digest FOR UPDATE")
-_HEAL = Statement("UPDATE blobs SET key = :key, location = '', damaged = false, verified_at = {now} WHERE id = :id")
-_TRASH_KEY = Statement("INSERT INTO trash (key, location, purge_after) VALUES (:key, :location, {now} + :delay)")
 
 
 class Availability(Enum):
@@ -93,7 +89,12 @@ class Availability(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """An upload session as its row said a moment ago."""
+    """An upload session as its row said a moment ago.
+
+    Attributes:
+        backend: The store's state of the object, `NO_STATE` where the object speaks for itself.
+        verified_digest: The digest of the whole, once all of it was compared; it may not be an object yet.
+    """
 
     id: str
     repository_id: int
@@ -103,6 +104,12 @@ class Session:
     verified_digest: str | None
     key: ObjectKey | None
     availability: Availability
+    backend: str = NO_STATE
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the store has more to do before there is an object."""
+        return self.backend != NO_STATE
 
 
 async def start(
@@ -123,7 +130,7 @@ async def start(
     repository = await repositories.find_or_create(transaction, project_id, path)
     await check_quota(transaction, project_id, declared)
     await transaction.execute(_INSERT, id=session_id, repository_id=repository.id, expiry=periods.upload_expiry)
-    await transaction.execute(_INSERT_KEY, key=str(key), id=session_id, role="body")
+    await add_key(transaction, session_id, key, role="body")
     return Upload(session_id, 0)
 
 
@@ -159,6 +166,7 @@ async def look(connection: Connection, project_id: int, path: str, session_id: s
         verified_digest=row[4],
         key=None if row[5] is None else ObjectKey(row[5]),
         availability=availability,
+        backend=row[8] or NO_STATE,
     )
 
 
@@ -196,7 +204,7 @@ async def take_over(transaction: Transaction, session_id: str, *, owner: str, ke
     await _require_owned(transaction, session_id, owner)
     await transaction.execute(_MOVE_TO_TRASH, id=session_id, role="copy", delay=periods.delay)
     await transaction.execute(_DELETE_KEYS, id=session_id, role="copy")
-    await transaction.execute(_INSERT_KEY, key=str(key), id=session_id, role="copy")
+    await add_key(transaction, session_id, key, role="copy")
 
 
 async def promote_copy(
@@ -215,6 +223,35 @@ def taken_over(session: Session, key: ObjectKey, algorithm: Algorithm) -> Sessio
     return replace(session, key=key, algorithm=algorithm.value, availability=Availability.FREE)
 
 
+async def add_key(transaction: Transaction, session_id: str, key: ObjectKey, *, role: str) -> None:
+    """A key of the session, before its first byte."""
+    await transaction.execute(_INSERT_KEY, key=str(key), id=session_id, role=role)
+
+
+async def replace_body(transaction: Transaction, session_id: str, key: ObjectKey) -> None:
+    """Gives the object a fresh key; the former one is a helper's now, which `record` keeps or trashes."""
+    await transaction.execute(_DEMOTE, id=session_id)
+    await add_key(transaction, session_id, key, role="body")
+
+
+async def record(transaction: Transaction, session_id: str, checkpoint: Checkpoint, *, periods: Periods) -> None:
+    """Keeps the store's state of the object; helpers' keys that the checkpoint doesn't name are spent."""
+    await transaction.execute(_RECORD, id=session_id, state=checkpoint.state)
+    helpers = [str(key) for key in checkpoint.helpers]
+    await transaction.execute(_SPENT_TO_TRASH, id=session_id, helpers=helpers, delay=periods.delay)
+    await transaction.execute(_DELETE_SPENT, id=session_id, helpers=helpers)
+
+
+async def verified(transaction: Transaction, session_id: str, digest: Digest, *, owner: str) -> None:
+    """Remembers that all bytes were compared with the digest, before the store makes an object of them."""
+    await transaction.execute(_VERIFIED, id=session_id, digest=str(digest), owner=owner)
+
+
+async def lapse(transaction: Transaction, session_id: str, *, owner: str) -> None:
+    """Gives a session up whose object somebody may still write to: whoever comes next takes it over."""
+    await transaction.execute(_LAPSE, id=session_id, owner=owner)
+
+
 async def keep(transaction: Transaction, session_id: str, *, owner: str, periods: Periods) -> None:
     """Renews the owner's lease while work goes on that brings no bytes, such as reading the body once more."""
     if not await transaction.execute(_KEEP, id=session_id, owner=owner, lease=periods.owner_lease):
@@ -223,11 +260,19 @@ async def keep(transaction: Transaction, session_id: str, *, owner: str, periods
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What is durable of an upload: `digest_so_far` is None when no hash state covers it."""
+    """What is durable of an upload.
+
+    Attributes:
+        received: Bytes that another request can go on from.
+        digest_so_far: Their digest, None when no hash state covers them.
+        algorithm: The digest's.
+        checkpoint: What the store has to know to go on from there; None when the rows say it already.
+    """
 
     received: int
     digest_so_far: str | None
     algorithm: str
+    checkpoint: Checkpoint | None = None
 
 
 async def progress(
@@ -262,6 +307,8 @@ async def progress(
         hit = await transaction.execute(_PROGRESS, **parameters, lease=periods.owner_lease)
     if not hit:
         raise unknown()
+    if reached.checkpoint is not None:
+        await record(transaction, session_id, reached.checkpoint, periods=periods)
     if project_id is not None:
         await check_quota(transaction, project_id, reached.received)
 
@@ -269,7 +316,7 @@ async def progress(
 async def give_back(transaction: Transaction, session: Session, *, owner: str, periods: Periods) -> None:
     """Ends a claim that touched nothing. What was abandoned stays abandoned: a zombie may still write to its object."""
     if session.availability is Availability.ABANDONED:
-        await transaction.execute(_LAPSE, id=session.id, owner=owner)
+        await lapse(transaction, session.id, owner=owner)
         return
     await transaction.execute(
         _RELEASE,
@@ -303,62 +350,14 @@ async def cancel(transaction: Transaction, project_id: int, path: str, session_i
 
 
 async def _end(transaction: Transaction, session_id: str, periods: Periods) -> None:
-    await transaction.execute(_ALL_TO_TRASH, id=session_id, delay=periods.delay)
-    await transaction.execute(_DELETE_ALL_KEYS, id=session_id)
+    await trash_keys(transaction, session_id, periods)
     await transaction.execute(_DELETE, id=session_id)
 
 
-async def commit(
-    transaction: Transaction,
-    repository: Repository,
-    session: Session,
-    digest: Digest,
-    size: int,
-    *,
-    owner: str,
-    periods: Periods,
-) -> None:
-    """C: the bytes that `owner` wrote, synced and hashed become the blob `digest`, visible in the repository.
-
-    Both conditional statements must hit exactly one row: otherwise the session expired or was taken over, and the key that
-    this request hashed is not its own any more.
-    """
-    if session.key is None:
-        raise unknown()
-    key = str(session.key)
-    done = await transaction.execute(
-        _DONE,
-        id=session.id,
-        owner=owner,
-        digest=str(digest),
-        size=size,
-        expiry=min(periods.done_expiry, periods.upload_expiry),
-    )
-    if done != 1 or await transaction.execute(_TAKE_KEY, id=session.id, key=key) != 1:
-        raise unknown()
-    current = await repositories.find(transaction, repository.project_id, repository.path)
-    if current is None or current.id != session.repository_id:
-        raise repositories.unknown(repository.path)
-    blob_id = await _insert_blob(transaction, digest, size, key, periods)
-    await link(transaction, current, blob_id, size, grace=periods.grace)
-
-
-async def _insert_blob(transaction: Transaction, digest: Digest, size: int, key: str, periods: Periods) -> int:
-    while True:
-        blob_id: int | None = await transaction.value(_INSERT_BLOB, digest=str(digest), size=size, key=key)
-        if blob_id is not None:
-            return blob_id
-        existing = await transaction.one(_EXISTING_BLOB, digest=str(digest))
-        if existing is not None and existing[1]:
-            existing = await transaction.one(_DAMAGED_BLOB, digest=str(digest))
-            if existing is not None and existing[1]:
-                await transaction.execute(_HEAL, id=existing[0], key=key)
-                await transaction.execute(_TRASH_KEY, key=existing[2], location=existing[3], delay=periods.delay)
-                return int(existing[0])
-        if existing is not None:
-            await transaction.execute(_TRASH_KEY, key=key, location="", delay=periods.delay)
-            return int(existing[0])
-        # Collected between the two statements: the digest is free again.
+async def trash_keys(transaction: Transaction, session_id: str, periods: Periods) -> None:
+    """All keys that the session still has go to the trash."""
+    await transaction.execute(_ALL_TO_TRASH, id=session_id, delay=periods.delay)
+    await transaction.execute(_DELETE_ALL_KEYS, id=session_id)
 
 
 async def _require_owned(transaction: Transaction, session_id: str, owner: str) -> None:

@@ -14,27 +14,27 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import structlog
 
 from longshore.database.connection import Connection, Database, Transaction
-from longshore.oci.digest import Algorithm, Digest, Hasher
+from longshore.oci.digest import Algorithm, Digest
 from longshore.oci.errors import DigestInvalid, LongshoreError, RangeInvalid, ServiceUnavailable, SizeInvalid
 from longshore.oci.ranges import ContentRange
 from longshore.registry import repositories, upload_rows
 from longshore.registry.blobs import Blobs
 from longshore.registry.models import Repository, Upload
 from longshore.registry.periods import Periods
-from longshore.registry.reception import KeptLease, NoHasher, Reception, copy_received, to_the_end
+from longshore.registry.reception import Reception, to_the_end
+from longshore.registry.upload_commit import commit
+from longshore.registry.upload_opening import HashMemory, UploadOpening
 from longshore.registry.upload_rows import Availability, Session
-from longshore.storage.port import BlobStore, BlobWriter, ObjectExists, ObjectKey
+from longshore.storage.port import BlobStore, ObjectKey
 
 _log = structlog.get_logger("longshore.uploads")
 
-_REMEMBERED_HASHERS = 4096
 _WAIT_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 1.0
 
@@ -47,7 +47,13 @@ class Uploads:
         self._store = store
         self._blobs = blobs
         self._periods = periods
-        self._hashers: OrderedDict[str, tuple[int, Algorithm, Hasher]] = OrderedDict()
+        self._hashes = HashMemory()
+        self._opening = UploadOpening(database, store, periods, self._hashes)
+
+    @property
+    def smallest_chunk(self) -> int:
+        """Bytes below which a chunk costs more than it brings; 0 for any size."""
+        return self._store.smallest_chunk
 
     async def start(self, project_id: int, path: str, *, declared: int = 0) -> Upload:
         """S: a new session; `declared` bytes are expected, 0 when unknown.
@@ -87,7 +93,7 @@ class Uploads:
             await upload_rows.cancel(transaction, project_id, path, session_id, periods=self._periods)
 
         await self._database.write(run)
-        self._hashers.pop(session_id, None)
+        self._hashes.forget(session_id)
 
     async def receive(
         self,
@@ -133,9 +139,7 @@ class Uploads:
                 return False
             await upload_rows.own(transaction, session, owner=owner, completing=True, periods=self._periods)
             repository = Repository(session.repository_id, project_id, path)
-            await upload_rows.commit(
-                transaction, repository, session, digest, session.received, owner=owner, periods=self._periods
-            )
+            await commit(transaction, repository, session, digest, session.received, owner=owner, periods=self._periods)
             return True
 
         try:
@@ -145,7 +149,7 @@ class Uploads:
                 raise
             return False
         if finished:
-            self._hashers.pop(session_id, None)
+            self._hashes.forget(session_id)
         return finished
 
     async def finish(
@@ -180,8 +184,16 @@ class Uploads:
         reception = await self._open(session, owner, digest.algorithm)
         try:
             await reception.consume(project_id, body, content_range)
-            await reception.verify(self._store, digest)
-            await self._commit(project_id, path, reception.session, digest, reception.writer.offset, owner)
+            completed = await reception.complete(self._store, digest)
+            await self._commit(
+                project_id,
+                path,
+                completed,
+                digest,
+                reception.writer.offset,
+                owner=owner,
+                leaves_keys=reception.leaves_keys,
+            )
         except BaseException as error:
             await to_the_end(self._settle(reception, project_id, error, resumable=resumable))
             raise
@@ -193,12 +205,15 @@ class Uploads:
     ) -> None:
         """What becomes of the session after an error."""
         session = reception.session
-        if resumable and isinstance(error, SizeInvalid):
+        if resumable and isinstance(error, SizeInvalid) and reception.can_rewind:
             with suppress(LongshoreError):
-                self._remember(session.id, session.received, reception.algorithm, await reception.rewind())
+                self._hashes.remember(session.id, session.received, reception.algorithm, await reception.rewind())
         elif resumable and not _ends(error):
             try:
-                await self._release(reception, project_id)
+                if reception.may_go_on:
+                    await self._release(reception, project_id)
+                else:
+                    await reception.abandon()
             except LongshoreError as failure:
                 # What can't be recorded now lapses, and a takeover goes on from the last record.
                 if _ends(failure):
@@ -216,21 +231,38 @@ class Uploads:
                     raise DigestInvalid(
                         f"The upload already held the {session.received} bytes of {digest}; the PUT brought more. Start again."
                     )
-            await self._commit(project_id, path, session, digest, session.received, owner)
+            await self._commit(project_id, path, session, digest, session.received, owner=owner)
         except BaseException as error:
             await to_the_end(self._discard(session.id, owner) if _ends(error) else self._give_back(session, owner))
             raise
 
     async def _commit(
-        self, project_id: int, path: str, session: Session, digest: Digest, size: int, owner: str
+        self,
+        project_id: int,
+        path: str,
+        session: Session,
+        digest: Digest,
+        size: int,
+        *,
+        owner: str,
+        leaves_keys: bool = False,
     ) -> None:
         repository = Repository(session.repository_id, project_id, path)
 
         async def run(transaction: Transaction) -> None:
-            await upload_rows.commit(transaction, repository, session, digest, size, owner=owner, periods=self._periods)
+            await commit(
+                transaction,
+                repository,
+                session,
+                digest,
+                size,
+                owner=owner,
+                periods=self._periods,
+                leaves_keys=leaves_keys,
+            )
 
         await self._database.write(run)
-        self._hashers.pop(session.id, None)
+        self._hashes.forget(session.id)
 
     async def _finished_before(self, project_id: int, path: str, session: Session, digest: Digest) -> None:
         """A repeated PUT: the answer may have been lost on its way. 201 as long as the blob is visible."""
@@ -274,72 +306,17 @@ class Uploads:
         return session
 
     async def _open(self, session: Session, owner: str, algorithm: Algorithm | None) -> Reception:
-        """The writer at the end of what is durable, with the state of the hash if this process knows it."""
+        """Goes on with a claimed session; one that can't be opened is as it was before."""
         try:
-            if session.key is None:
-                raise upload_rows.unknown()
-            if session.availability is Availability.ABANDONED:
-                return await self._take_over(session, owner, session.key, algorithm)
-            if session.received == 0:
-                fresh = algorithm or Algorithm.SHA256
-                return self._reception(session, owner, await self._begin(session.key), fresh.hasher(), fresh)
-            remembered = self._hashers.pop(session.id, None)
-            writer = await self._store.resume(session.key, session.received)
+            return await self._opening.open(session, owner, algorithm)
         except BaseException:
             await to_the_end(self._give_back(session, owner))
             raise
-        if remembered is not None and remembered[0] == session.received:
-            return self._reception(session, owner, writer, remembered[2], remembered[1])
-        return self._reception(session, owner, writer, NoHasher(), Algorithm(session.algorithm))
-
-    async def _begin(self, key: ObjectKey) -> BlobWriter:
-        try:
-            return await self._store.create(key)
-        except ObjectExists:
-            # An earlier request made it and brought nothing.
-            return await self._store.resume(key, 0)
-
-    async def _take_over(self, session: Session, owner: str, old: ObjectKey, algorithm: Algorithm | None) -> Reception:
-        """Goes on after a crash, never on the object that a zombie may still write to: copies what is recorded of it."""
-        fresh = ObjectKey.fresh()
-
-        async def reserve(transaction: Transaction) -> None:
-            await upload_rows.take_over(transaction, session.id, owner=owner, key=fresh, periods=self._periods)
-
-        async def promote(transaction: Transaction) -> None:
-            await upload_rows.promote_copy(transaction, session.id, owner=owner, key=fresh, periods=self._periods)
-
-        await self._database.write(reserve)
-        chosen = algorithm or Algorithm(session.algorithm)
-        hasher = chosen.hasher()
-        writer = await self._store.create(fresh)
-        try:
-            if session.received:
-                lease = KeptLease(self._database, self._periods, session.id, owner)
-                await copy_received(self._store, session, old, writer, hasher, lease)
-            await writer.sync()
-            await self._database.write(promote)
-        except BaseException:
-            await writer.close()
-            raise
-        return self._reception(upload_rows.taken_over(session, fresh, chosen), owner, writer, hasher, chosen)
-
-    def _reception(
-        self, session: Session, owner: str, writer: BlobWriter, hasher: Hasher, algorithm: Algorithm
-    ) -> Reception:
-        return Reception(self._database, self._periods, session, owner, writer, hasher, algorithm)
 
     async def _release(self, reception: Reception, project_id: int) -> Upload:
         reached = await reception.release(project_id)
-        self._remember(reception.session.id, reached.received, reception.algorithm, reception.hasher)
+        self._hashes.remember(reception.session.id, reached.received, reception.algorithm, reception.hasher)
         return Upload(reception.session.id, reached.received)
-
-    def _remember(self, session_id: str, received: int, algorithm: Algorithm, hasher: Hasher) -> None:
-        if isinstance(hasher, NoHasher):
-            return
-        self._hashers[session_id] = (received, algorithm, hasher)
-        if len(self._hashers) > _REMEMBERED_HASHERS:
-            self._hashers.popitem(last=False)
 
     async def _give_back(self, session: Session, owner: str) -> None:
         """Frees a claimed session of which nothing was touched."""
@@ -352,7 +329,7 @@ class Uploads:
 
     async def _discard(self, session_id: str, owner: str) -> None:
         """Ends the session after an error that must not be answered by silence, whatever the database says to it."""
-        self._hashers.pop(session_id, None)
+        self._hashes.forget(session_id)
 
         async def run(transaction: Transaction) -> bool:
             return await upload_rows.discard(transaction, session_id, owner=owner, periods=self._periods)
@@ -368,6 +345,7 @@ def _is_complete(session: Session, digest: Digest) -> bool:
     """Whether everything has arrived, durably, and is what the digest names."""
     return (
         session.received > 0
+        and not session.is_unfinished
         and session.availability is Availability.FREE
         and session.digest_so_far == digest.hex
         and session.algorithm == digest.algorithm.value

@@ -203,7 +203,7 @@ class Verification:
         hasher, offset = digest.algorithm.hasher(), 0
         problem, message = Problem.WRONG_DIGEST, f"The bytes of the blob {digest} have another digest."
         try:
-            with closing(await self._store.open(ObjectKey(blob.key))) as reader:
+            with closing(await self._store.open(ObjectKey(blob.key), 0, blob.size)) as reader:
                 while offset < reader.size:
                     piece = await reader.read(offset, min(_PIECE, reader.size - offset))
                     await asyncio.to_thread(hasher.update, piece)
