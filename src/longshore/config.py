@@ -25,6 +25,7 @@ SECRETS = ("admin_password", "secret_key", "database_url", "redis_url", "storage
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
+_LOCATION = re.compile(r"/(?:[A-Za-z0-9._~-]+/)+", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[KMGT]i?B?|B)?", re.IGNORECASE)
 
 
@@ -84,6 +85,10 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="serve TLS directly: the private key, PEM")
     storage_redirect: Literal["auto", "never", "always"] = Field(
         "auto", description="presigned redirects of blob GETs, for object stores"
+    )
+    accel_redirect: str | None = Field(
+        None,
+        description="where the trusted front proxy has the folder of a file:// store, such as /_store/; it sends the blobs",
     )
     storage_reserve: str = Field(
         "1%", description="free space (a size or a percentage, at most 512 MiB) below which uploads get 507"
@@ -165,6 +170,15 @@ class Settings(BaseSettings):
             ) from None
         return value
 
+    @field_validator("accel_redirect")
+    @classmethod
+    def _accel(cls, value: str | None) -> str | None:
+        if value is not None and _LOCATION.fullmatch(value) is None:
+            raise ValueError(
+                "must be a location of the front proxy that begins and ends with a slash, such as /_store/"
+            )
+        return value
+
     @field_validator("storage_reserve")
     @classmethod
     def _reserve(cls, value: str) -> str:
@@ -183,6 +197,16 @@ class Settings(BaseSettings):
     def _tls(self) -> Settings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("LONGSHORE_TLS_CERT and LONGSHORE_TLS_KEY go together: set both or none")
+        return self
+
+    @model_validator(mode="after")
+    def _front(self) -> Settings:
+        if self.accel_redirect is not None and not self.storage.startswith("file://"):
+            raise ValueError("LONGSHORE_ACCEL_REDIRECT needs a file:// store: a front proxy can send files only")
+        if self.accel_redirect is not None and not self.trusted_proxies:
+            raise ValueError(
+                "LONGSHORE_ACCEL_REDIRECT needs LONGSHORE_TRUSTED_PROXIES: the addresses of that front proxy"
+            )
         return self
 
     @property

@@ -23,6 +23,7 @@ from longshore.database.revisions import HEAD, current_revision, serves
 from longshore.database.sqlite import SQLiteDatabase
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
+from longshore.distribution.delivery import BlobDelivery, RedirectMode
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
@@ -112,6 +113,12 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         authenticator=authenticator,
         blobs=blobs,
         deletion=ManifestDeletion(database, periods),
+        delivery=BlobDelivery(
+            store,
+            redirect=RedirectMode(settings.storage_redirect),
+            delay_seconds=settings.reclaim_delay.total_seconds(),
+            front_prefix=settings.accel_redirect,
+        ),
         listings=Listings(database),
         manifests=Manifests(database, periods),
         pulls=pulls,

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from longshore.access.models import ARTIFACT_DELETE, REPOSITORY_PULL, Caller
+from longshore.distribution.delivery import check_size
 from longshore.distribution.services import Services
 from longshore.edge.request import Request
 from longshore.edge.response import Header, Response
@@ -14,7 +15,7 @@ from longshore.oci.digest import Digest
 from longshore.oci.names import RepositoryName
 from longshore.oci.ranges import ByteRange, etag_matches
 from longshore.registry.models import StoredBlob
-from longshore.storage.port import BlobReader, StoreUnavailable
+from longshore.storage.port import BlobReader
 
 # Pieces below the allocator's threshold for mapped memory: larger ones cost a map and an unmap each.
 _PIECE = 64 * 1024
@@ -40,19 +41,21 @@ async def get(request: Request, services: Services, caller: Caller, name: Reposi
     known = request.header(b"if-none-match")
     if known is not None and etag_matches(known, digest):
         return Response(304, _identity(blob))
+    elsewhere = await services.delivery.elsewhere(request, blob, _identity(blob))
+    if elsewhere is not None:
+        return elsewhere
     part = _part(request, blob)
     start, length = (0, blob.size) if part is None else (part.start, part.length)
     headers = [_OCTETS, *_identity(blob), (b"content-length", str(length).encode()), (b"accept-ranges", b"bytes")]
     if part is not None:
         headers.append((b"content-range", part.content_range(blob.size).encode()))
     status = 200 if part is None else 206
-    reader = await services.store.open(blob.key)
-    if reader.size != blob.size:
+    reader = await services.store.open(blob.key, start, length)
+    try:
+        check_size(blob, reader.size)
+    except BaseException:
         reader.close()
-        raise StoreUnavailable(
-            f"The store holds {reader.size} bytes of blob {digest} instead of {blob.size}: it is damaged. Push the image again;"
-            " `longshore verify` lists what else is damaged."
-        )
+        raise
     if length <= _PIECE:
         # Small bodies need no stream: one read, mostly from the page cache, without a thread.
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.distribution.authentication import Authenticator
+from longshore.distribution.delivery import BlobDelivery
 from longshore.distribution.token import TokenEndpoint
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
@@ -26,6 +27,7 @@ class Services:
     authenticator: Authenticator
     blobs: Blobs
     deletion: ManifestDeletion
+    delivery: BlobDelivery
     listings: Listings
     manifests: Manifests
     pulls: PullCounter

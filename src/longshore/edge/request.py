@@ -94,6 +94,12 @@ class Request:
         return self._origin
 
     @property
+    def through_trusted_proxy(self) -> bool:
+        """Whether a proxy of ours handed the request on."""
+        client = self.scope.get("client")
+        return client is not None and self._proxies.trusts(client[0])
+
+    @property
     def source(self) -> str:
         """The client's address, through trusted proxies."""
         return self._proxies.source(self.scope, self._headers)
