@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from longshore.access.models import REPOSITORY_PULL, REPOSITORY_PUSH, Permission, PrincipalKind
@@ -109,7 +108,7 @@ class World:
     databases: Databases
     database: Database
     store: WatchedStore
-    root: Path
+    overwrite: Callable[[ObjectKey, bytes], Awaitable[None]]
     periods: Periods = field(default_factory=lambda: Periods(grace=HOUR, window=HOUR, delay=HOUR))
     now: float = 1_000.0
     epoch: float = field(default_factory=time.time)
@@ -289,8 +288,17 @@ class World:
         return {row[0]: int(row[1]) for row in await self.rows(counts)}
 
     async def footprint(self) -> dict[str, int]:
-        """How many rows each table has, and how many files the store."""
-        return await self.rows_left() | {"files": sum(1 for path in self.root.rglob("*/*") if path.is_file())}
+        """How many rows each table has, and how many objects the store."""
+        async with aclosing(self.store.inner.listing()) as listing:
+            return await self.rows_left() | {"objects": len([stored async for stored in listing])}
+
+    async def damage(self, digest: Digest, content: bytes | None) -> None:
+        """Changes the bytes of a blob in the store behind the product's back; None takes them away."""
+        key = ObjectKey(await self.value("SELECT key FROM blobs WHERE digest = :digest", digest=str(digest)))
+        if content is None:
+            await self.store.delete([key])
+        else:
+            await self.overwrite(key, content)
 
     @asynccontextmanager
     async def unchanged(self) -> AsyncIterator[None]:

@@ -108,13 +108,12 @@ async def damaged_blob(world: World) -> None:
     client = await _pusher(world)
     payload = world.fresh(200_000)
     digest = await world.blob(client, REPOSITORY, payload)
-    path = world.root / await world.value("SELECT key FROM blobs")
     for cut in (199_999, 1, 0):
-        path.write_bytes(payload[:cut])
+        await world.damage(digest, payload[:cut])
         async with asyncio.timeout(5):
             (await client.get(f"{BLOBS}/{digest}")).expect(503, "UNAVAILABLE")
             (await client.get(f"{BLOBS}/{digest}", {"range": "bytes=0-9"})).expect(503, "UNAVAILABLE")
-    path.unlink()
+    await world.damage(digest, None)
     (await client.get(f"{BLOBS}/{digest}")).expect(503, "UNAVAILABLE")
     await world.sql("UPDATE blobs SET damaged = :yes", yes=True)
     named = (await client.get(f"{BLOBS}/{digest}")).expect(503, "UNAVAILABLE")

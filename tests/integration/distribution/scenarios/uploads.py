@@ -112,7 +112,9 @@ async def chunks_without_content_range(world: World) -> None:
         (await client.patch(location, pieces(chunk) if len(chunk) % 2 else chunk)).expect(202)
     opened, resumed = world.store.opened, world.store.resumed
     _created(await client.put(f"{location}?digest={digest}"), digest)
-    assert (world.store.opened, world.store.resumed) == (opened, resumed), "the final PUT doesn't touch the store"
+    assert world.store.opened == opened, "the final PUT reads nothing again"
+    if world.store.appends:
+        assert world.store.resumed == resumed, "the final PUT doesn't touch the store"
     await _has(client, digest, b"".join(chunks))
 
 
