@@ -20,6 +20,7 @@ from longshore.registry.manifests import ManifestPush, Manifests
 from longshore.registry.periods import Periods
 from longshore.registry.uploads import Uploads
 from longshore.storage.port import ObjectKey, OpenedStore
+from tests.shelves import Shelf
 
 HOUR = 3600 * 1_000_000
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -40,6 +41,7 @@ class World:
 
     database: Database
     store: OpenedStore
+    shelf: Shelf | None = None
     periods: Periods = field(default_factory=lambda: Periods(grace=HOUR, window=HOUR, delay=HOUR))
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -224,6 +226,17 @@ class World:
             "UPDATE trash SET purge_after = 1",
         ):
             await self.sql(statement)
+
+    async def key_of(self, digest: Digest) -> str:
+        """The key of a blob."""
+        key: str = await self.value("SELECT key FROM blobs WHERE digest = :digest", digest=str(digest))
+        return key
+
+    @property
+    def behind(self) -> Shelf:
+        """The store as somebody else sees it."""
+        assert self.shelf is not None
+        return self.shelf
 
     async def bytes_of(self, digest: Digest) -> bytes | None:
         """What the store holds for a blob, None when it has no row or no bytes."""

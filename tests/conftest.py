@@ -15,9 +15,10 @@ import pytest_asyncio
 
 from longshore.database.connection import Database
 from longshore.database.migrate import migrate_postgresql, migrate_sqlite
-from longshore.storage.filesystem import FilesystemStore
+from longshore.storage.port import OpenedStore
 from tests.databases import Databases, postgresql_database, sqlite_database
 from tests.postgresql import PostgreSQLMissingError, server
+from tests.shelves import Shelf, open_shelf
 
 _TEMPLATE = "longshore_template"
 
@@ -77,8 +78,15 @@ async def database(databases: Databases) -> AsyncIterator[Database]:
     await opened.close()
 
 
+@pytest_asyncio.fixture(params=["filesystem", "parts"])
+async def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shelf]:
+    """An empty store of either kind: one that appends, and one that takes parts."""
+    async with open_shelf(request.param, tmp_path / "store") as opened:
+        yield opened
+
+
 @pytest_asyncio.fixture
-async def store(tmp_path: Path) -> AsyncIterator[FilesystemStore]:
+async def store(tmp_path: Path) -> AsyncIterator[OpenedStore]:
     """An empty store on the filesystem."""
-    async with FilesystemStore(tmp_path / "store", reserve_bytes=0) as prepared:
-        yield prepared
+    async with open_shelf("filesystem", tmp_path / "store") as opened:
+        yield opened.store

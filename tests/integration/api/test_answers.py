@@ -15,7 +15,7 @@ import pytest
 from longshore.access.models import Permission
 from longshore.edge.asgi import Message, Receive, Scope, Send
 from longshore.robots.models import RobotGrant
-from longshore.storage.filesystem import FilesystemStore
+from longshore.storage.port import OpenedStore
 from tests.builders import World as Builder
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ async def test_project_from_its_making_to_its_end(world: World, admin: Account) 
     nothing(await client.post("/projects", json={"project_name": "demo"}), 201)
 
 
-async def test_project_with_a_repository(world: World, admin: Account, store: FilesystemStore) -> None:
+async def test_project_with_a_repository(world: World, admin: Account, store: OpenedStore) -> None:
     """A project with a repository can't be deleted, says so beforehand, and counts what it holds."""
     client = await world.client(admin)
     number, name = await world.project()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -49,6 +49,7 @@ from longshore.robots.service import RobotService
 from longshore.storage.port import NO_STATE, BlobReader, BlobStore, BlobWriter, Journal, ObjectKey
 from tests.databases import Databases
 from tests.integration.distribution.asgi import Answer, Client, Edge
+from tests.shelves import Shelf
 
 KEY = b"k" * 32
 PASSWORD = "Secret-1234"
@@ -108,7 +109,7 @@ class World:
     databases: Databases
     database: Database
     store: WatchedStore
-    overwrite: Callable[[ObjectKey, bytes], Awaitable[None]]
+    shelf: Shelf
     periods: Periods = field(default_factory=lambda: Periods(grace=HOUR, window=HOUR, delay=HOUR))
     now: float = 1_000.0
     epoch: float = field(default_factory=time.time)
@@ -294,11 +295,11 @@ class World:
 
     async def damage(self, digest: Digest, content: bytes | None) -> None:
         """Changes the bytes of a blob in the store behind the product's back; None takes them away."""
-        key = ObjectKey(await self.value("SELECT key FROM blobs WHERE digest = :digest", digest=str(digest)))
+        key: str = await self.value("SELECT key FROM blobs WHERE digest = :digest", digest=str(digest))
         if content is None:
-            await self.store.delete([key])
+            await self.shelf.remove(key)
         else:
-            await self.overwrite(key, content)
+            await self.shelf.put(key, content)
 
     @asynccontextmanager
     async def unchanged(self) -> AsyncIterator[None]:

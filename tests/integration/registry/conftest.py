@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from longshore.database.connection import Database
-from longshore.storage.filesystem import FilesystemStore
 from tests.builders import World
 from tests.integrity import assert_integrity
+from tests.shelves import Shelf
 
 
 @pytest_asyncio.fixture
-async def world(database: Database, store: FilesystemStore) -> AsyncIterator[World]:
+async def world(database: Database, shelf: Shelf) -> AsyncIterator[World]:
     """A registry without content; every test that has it ends with the integrity assertion."""
-    made = World(database, store)
+    made = World(database, shelf.store, shelf)
     yield made
-    await assert_integrity(database, store)
+    await assert_integrity(database, shelf.store)

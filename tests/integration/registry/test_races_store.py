@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
+from typing import Any
 
 from longshore.database.connection import Dialect, Transaction
 from longshore.events.models import EventKind
@@ -18,22 +17,25 @@ from longshore.registry.findings import Finding
 from longshore.registry.orphans import Orphans
 from longshore.registry.reclaim import Reclaim
 from longshore.registry.verify import Verification
-from longshore.storage.filesystem import FilesystemStore
 from longshore.storage.port import ObjectKey, StoredObject
 from tests.builders import World
 
 ALICE = {"actor": "alice", "reason": "test"}
 
 
-class _BusyStore(FilesystemStore):
+class _BusyStore:
     """A store in which things happen while somebody lists it."""
 
-    world: World
-    project_id: int
-    happening: list[Digest]
+    def __init__(self, world: World, project_id: int, happening: list[Digest]) -> None:
+        self.world = world
+        self.project_id = project_id
+        self.happening = happening
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.world.store, name)
 
     async def listing(self) -> AsyncGenerator[StoredObject, None]:
-        async with aclosing(super().listing()) as listing:
+        async with aclosing(self.world.store.listing()) as listing:
             entries = [entry async for entry in listing]
         # What was listed goes, and what comes was not listed.
         for digest in self.happening:
@@ -52,22 +54,21 @@ class _BusyStore(FilesystemStore):
             yield entry
 
 
-async def test_orphan_scan_meets_commit(world: World, tmp_path: Path) -> None:
+async def test_orphan_scan_meets_commit(world: World) -> None:
     """A verification beside pushes, deletions and sweeps has no findings, and a removal of orphans removes nothing owned."""
     project_id = await world.project()
     layer = world.layer()
     doomed = await world.image(project_id, world.layer(), tags=["doomed"])
     await world.image(project_id, layer, tags=["kept"])
-    async with _BusyStore(tmp_path / "store", reserve_bytes=0) as busy:
-        busy.world, busy.project_id, busy.happening = world, project_id, [doomed]
-        async with aclosing(Verification(world.database, busy).run(deep=True)) as items:
-            assert [item async for item in items if isinstance(item, Finding)] == []
-        await world.store.write_instance("this")
-        for name in (tmp_path / "store").glob("??/*"):
-            os.utime(name, (1, 1))
-        busy.happening = []
-        report = await Orphans(world.database, busy, world.periods).delete(database_id="this", yes_really=True)
-        assert report.deleted == 0
+    busy: Any = _BusyStore(world, project_id, [doomed])
+    async with aclosing(Verification(world.database, busy).run(deep=True)) as items:
+        assert [item async for item in items if isinstance(item, Finding)] == []
+    await world.store.write_instance("this")
+    async with aclosing(world.store.listing()) as listing:
+        for path in [str(stored.key) async for stored in listing]:
+            await world.behind.age(path)
+    report = await Orphans(world.database, busy, world.periods).delete(database_id="this", yes_really=True)
+    assert report.deleted == 0
     assert await world.bytes_of(Digest.of(layer)) == layer
 
 

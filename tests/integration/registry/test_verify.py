@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import os
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 
@@ -24,9 +22,9 @@ async def _verify(
         return [item async for item in items if isinstance(item, Finding)]
 
 
-async def _file(world: World, folder: Path, digest: Digest) -> Path:
-    key: str = await world.value("SELECT key FROM blobs WHERE digest = :digest", digest=str(digest))
-    return folder / "store" / key
+async def _paths(world: World) -> set[str]:
+    async with aclosing(world.store.listing()) as listing:
+        return {str(stored.key) async for stored in listing}
 
 
 async def test_a_sound_registry_has_no_findings(world: World) -> None:
@@ -48,13 +46,13 @@ async def test_a_sound_registry_has_no_findings(world: World) -> None:
     assert await world.value("SELECT count(*) FROM blobs WHERE verified_at IS NULL") == 0
 
 
-async def test_a_missing_object_is_found_with_the_tags_it_breaks(world: World, tmp_path: Path) -> None:
+async def test_a_missing_object_is_found_with_the_tags_it_breaks(world: World) -> None:
     """The finding names the repository, the image, its tag, and the index above it; marked, a push heals it."""
     project_id = await world.project()
     layer = world.layer()
     image = await world.image(project_id, layer)
     index = await world.index(project_id, image, tags=["v1"])
-    (await _file(world, tmp_path, Digest.of(layer))).unlink()
+    await world.behind.remove(await world.key_of(Digest.of(layer)))
     (finding,) = await _verify(world)
     assert finding.problem is Problem.MISSING
     assert finding.digest == str(Digest.of(layer))
@@ -69,14 +67,12 @@ async def test_a_missing_object_is_found_with_the_tags_it_breaks(world: World, t
     assert await _verify(world) == []
 
 
-async def test_wrong_bytes_are_found_marked_and_healed_by_the_next_push(world: World, tmp_path: Path) -> None:
+async def test_wrong_bytes_are_found_marked_and_healed_by_the_next_push(world: World) -> None:
     """Only a deep verification reads; what it finds wrong is never served, and the next push replaces it."""
     project_id = await world.project()
     layer = world.layer()
     await world.image(project_id, layer, tags=["v1"])
-    path = await _file(world, tmp_path, Digest.of(layer))
-    path.chmod(0o600)
-    path.write_bytes(b"y" * len(layer))
+    await world.behind.put(await world.key_of(Digest.of(layer)), b"y" * len(layer))
     assert await _verify(world) == []
     (reported,) = await _verify(world, deep=True, mark_damaged=False)
     assert reported.problem is Problem.WRONG_DIGEST
@@ -91,23 +87,20 @@ async def test_wrong_bytes_are_found_marked_and_healed_by_the_next_push(world: W
     assert await _verify(world, deep=True) == []
 
 
-async def test_wrong_sizes_orphans_and_strangers_are_told_apart(world: World, tmp_path: Path) -> None:
+async def test_wrong_sizes_orphans_and_strangers_are_told_apart(world: World) -> None:
     """A cut object, an object that nothing owns, and a file that isn't ours are three different things."""
     project_id = await world.project()
     layer = world.layer()
     await world.image(project_id, layer, tags=["v1"])
-    path = await _file(world, tmp_path, Digest.of(layer))
-    path.chmod(0o600)
-    os.truncate(path, 7)
-    orphan = tmp_path / "store" / str(ObjectKey.fresh())
-    orphan.write_bytes(b"orphan")
-    stranger = tmp_path / "store" / "notes.txt"
-    stranger.write_bytes(b"not ours")
+    await world.behind.put(await world.key_of(Digest.of(layer)), layer[:7])
+    orphan, stranger = str(ObjectKey.fresh()), "notes.txt"
+    for path in (orphan, stranger):
+        await world.behind.put(path, b"not ours")
     problems = {finding.problem: finding for finding in await _verify(world)}
     assert set(problems) == {Problem.WRONG_SIZE, Problem.ORPHAN, Problem.FOREIGN}
     assert problems[Problem.WRONG_SIZE].affected[0].repository == "demo/app"
-    for strange in (orphan, stranger):
-        strange.unlink()
+    for path in (orphan, stranger):
+        await world.behind.remove(path)
     await _verify(world, deep=True)
     await world.upload(project_id, layer)
 
@@ -123,17 +116,16 @@ async def test_a_broken_ledger_is_a_finding(world: World) -> None:
     await world.sql("UPDATE project_usage SET stored_bytes = stored_bytes - 1")
 
 
-async def test_only_old_objects_without_an_owner_are_removed(world: World, tmp_path: Path) -> None:
+async def test_only_old_objects_without_an_owner_are_removed(world: World) -> None:
     """Young orphans, strangers, and everything owned stay; without the store's mark, or with too many, nothing goes."""
     project_id = await world.project()
     layer = world.layer()
     await world.image(project_id, layer, tags=["v1"])
-    young, old = (tmp_path / "store" / str(ObjectKey.fresh()) for _ in range(2))
-    stranger = tmp_path / "store" / "notes.txt"
+    young, old, stranger = str(ObjectKey.fresh()), str(ObjectKey.fresh()), "notes.txt"
     for path in (young, old, stranger):
-        path.write_bytes(b"nobody's")
-    for path in (old, stranger, await _file(world, tmp_path, Digest.of(layer))):
-        os.utime(path, (1, 1))
+        await world.behind.put(path, b"nobody's")
+    for path in (old, stranger, await world.key_of(Digest.of(layer))):
+        await world.behind.age(path)
     orphans = Orphans(world.database, world.store, world.periods)
     with pytest.raises(PreconditionFailed, match="mark"):
         await orphans.delete(database_id="this", yes_really=True)
@@ -142,13 +134,13 @@ async def test_only_old_objects_without_an_owner_are_removed(world: World, tmp_p
         await orphans.delete(database_id="another", yes_really=True)
     with pytest.raises(PreconditionFailed, match="--yes-really"):
         await orphans.delete(database_id="this")
-    assert old.exists()
+    assert old in await _paths(world)
     report = await orphans.delete(database_id="this", yes_really=True)
     assert (report.objects, report.deleted, report.size) == (3, 1, 8)
-    assert not old.exists()
-    assert young.exists()
-    assert stranger.exists()
+    paths = await _paths(world)
+    assert old not in paths
+    assert {young, stranger} < paths
     assert await world.bytes_of(Digest.of(layer)) == layer
     assert world.periods.delay == HOUR
     for path in (young, stranger):
-        path.unlink()
+        await world.behind.remove(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
@@ -58,7 +58,8 @@ class MemoryClient:
     """Keeps objects and unfinished uploads in dictionaries. One event loop uses it.
 
     ``objects`` and ``uploads`` (path and id to the parts by number) may be looked at and changed. ``calls`` tells what was
-    asked, in order. ``chunk`` is how much of a range arrives at once.
+    asked, in order. ``chunk`` is how much of a range arrives at once, ``clock`` what the store's clock says
+    at each writing, in microseconds.
     """
 
     chunk: int = 256 * 1024
@@ -68,7 +69,7 @@ class MemoryClient:
     in_parts: int = 0
     _faults: list[Fault] = field(default_factory=list)
     _numbers: count[int] = field(default_factory=lambda: count(1))
-    _clock: count[int] = field(default_factory=lambda: count(1))
+    clock: Iterator[int] = field(default_factory=lambda: count(1))
 
     def fail(self, fault: Fault) -> None:
         """Let a later call fail or wait."""
@@ -77,7 +78,7 @@ class MemoryClient:
     async def put(self, path: str, content: Content) -> None:
         """Store a whole object."""
         fault = await self.meet(Call.PUT, path)
-        self.objects[path] = _Stored(bytes(content), next(self._clock))
+        self.objects[path] = _Stored(bytes(content), next(self.clock))
         _raise(fault)
 
     async def put_new(self, path: str, content: Content) -> bool:
@@ -85,7 +86,7 @@ class MemoryClient:
         fault = await self.meet(Call.PUT, path)
         if path in self.objects:
             return False
-        self.objects[path] = _Stored(bytes(content), next(self._clock))
+        self.objects[path] = _Stored(bytes(content), next(self.clock))
         _raise(fault)
         return True
 
@@ -138,7 +139,7 @@ class MemoryClient:
             raise StoreUnavailable(f"The parts {numbers} of {path} are none, or out of order. Start the upload again.")
         if any(part.tag != _tag(taken.get(part.number, b"")) or part.number not in taken for part in parts):
             raise StoreUnavailable(f"A part of {path} isn't what was sent. Start the upload again.")
-        self.objects[path] = _Stored(b"".join(taken[number] for number in numbers), next(self._clock))
+        self.objects[path] = _Stored(b"".join(taken[number] for number in numbers), next(self.clock))
         del self.uploads[path, upload]
         _raise(fault)
 
