@@ -30,6 +30,7 @@ from longshore.storage.port import (
     Checkpoint,
     ObjectKey,
     ObjectMissing,
+    StoreUnavailable,
 )
 
 _PIECE = 1024 * 1024
@@ -151,6 +152,10 @@ class Reception:
     def can_rewind(self) -> bool:
         """Whether the upload can be as it was before: parts that were recorded meanwhile can't be taken back."""
         return self.journal is None or self._recorded.received == self.session.received
+
+    def survives(self, error: BaseException) -> bool:
+        """Whether what is recorded can be gone on with after the store's error: parts can, a file may have lost bytes."""
+        return self.journal is not None and isinstance(error, StoreUnavailable)
 
     async def release(self, project_id: int) -> Progress:
         """The end of a request that leaves the upload open: everything that arrived is durable and recorded."""

@@ -208,7 +208,7 @@ class Uploads:
         if resumable and isinstance(error, SizeInvalid) and reception.can_rewind:
             with suppress(LongshoreError):
                 self._hashes.remember(session.id, session.received, reception.algorithm, await reception.rewind())
-        elif resumable and not _ends(error):
+        elif resumable and (reception.survives(error) or not _ends(error)):
             try:
                 if reception.may_go_on:
                     await self._release(reception, project_id)

@@ -4,19 +4,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from longshore.database.connection import Connection, Database, Dialect, ReadFunction, Result, Row, WriteFunction
 from longshore.database.sqlite import SQLiteDatabase
-from longshore.database.statement import Statement
 from longshore.oci.digest import Algorithm, Digest, Hasher
 from longshore.oci.errors import (
-    BlobUploadUnknown,
     DigestInvalid,
     LongshoreError,
     ServiceUnavailable,
@@ -29,14 +26,12 @@ from longshore.projects.service import ProjectService
 from longshore.registry.blobs import Blobs
 from longshore.registry.periods import Periods
 from longshore.registry.reception import to_the_end
-from longshore.registry.uploads import Uploads
 from longshore.storage.memory import Fault, MemoryStore, MemoryWriter, Step
 from longshore.storage.port import NO_STATE, Journal, ObjectKey, StoreUnavailable
 from tests.databases import sqlite_database
-from tests.integration.distribution.asgi import pieces
+from tests.integration.distribution.desk import PATH, Desk, FailingDatabase
 from tests.integrity import assert_integrity
 
-PATH = "app"
 BIG = b"0123456789abcdef" * 65_536  # one piece that goes to the store by itself
 PAYLOAD = BIG + b"tail"
 DIGEST = Digest.of(PAYLOAD)
@@ -44,29 +39,6 @@ DIGEST = Digest.of(PAYLOAD)
 
 class GoneError(Exception):
     """What the edge raises when the client has gone."""
-
-
-class FailingDatabase:
-    """A database whose next writes may be refused as if it were away."""
-
-    def __init__(self, inner: Database) -> None:
-        self.inner = inner
-        self.refuse: list[bool] = []
-
-    @property
-    def dialect(self) -> Dialect:
-        return self.inner.dialect
-
-    def read(self, function: ReadFunction[Result]) -> Awaitable[Result]:
-        return self.inner.read(function)
-
-    async def write(self, function: WriteFunction[Result]) -> Result:
-        if self.refuse and self.refuse.pop(0):
-            raise ServiceUnavailable("The database is away.")
-        return await self.inner.write(function)
-
-    async def close(self) -> None:
-        await self.inner.close()
 
 
 class StickyStore(MemoryStore):
@@ -101,78 +73,23 @@ class StuckWriter(MemoryWriter):
         await asyncio.Event().wait()
 
 
-class Desk:
-    """Uploads of one process over a store and a database that fail on demand."""
-
-    def __init__(self, database: FailingDatabase, store: StickyStore, project_id: int) -> None:
-        self.database = database
-        self.store = store
-        self.project_id = project_id
-        self.periods = Periods()
-        self.uploads = self.process()
-
-    def process(self, periods: Periods | None = None) -> Uploads:
-        """Another process."""
-        chosen = periods or self.periods
-        return Uploads(self.database, self.store, Blobs(self.database, chosen), chosen)
-
-    async def start(self) -> str:
-        return (await self.uploads.start(self.project_id, PATH)).id
-
-    async def patch(
-        self, session: str, *parts: bytes, content_range: ContentRange | None = None, uploads: Uploads | None = None
-    ) -> int:
-        used = uploads or self.uploads
-        body = pieces(*parts)
-        return (await used.receive(self.project_id, PATH, session, body, content_range=content_range)).received
-
-    async def put(self, session: str, *parts: bytes, digest: Digest = DIGEST, uploads: Uploads | None = None) -> None:
-        await (uploads or self.uploads).finish(self.project_id, PATH, session, digest, pieces(*parts))
-
-    async def received(self, session: str) -> int:
-        return (await self.uploads.status(self.project_id, PATH, session)).received
-
-    async def rows(self, text: str) -> list[Row]:
-        statement = Statement(text)
-
-        async def read(connection: Connection) -> list[Row]:
-            return await connection.all(statement)
-
-        return await self.database.read(read)
-
-    async def state(self) -> str | None:
-        """The state of the only session; None when there is none."""
-        rows = await self.rows("SELECT state FROM upload_sessions")
-        return rows[0][0] if rows else None
-
-    async def key(self) -> ObjectKey:
-        return ObjectKey((await self.rows("SELECT key FROM upload_keys WHERE role = 'body'"))[0][0])
-
-    async def is_over(self, session: str) -> None:
-        """Nothing is left of the upload but what waits in the trash."""
-        assert await self.rows("SELECT 1 FROM upload_sessions UNION ALL SELECT 1 FROM upload_keys") == []
-        with pytest.raises(BlobUploadUnknown):
-            await self.received(session)
+class StickyDesk(Desk[StickyStore]):
+    """Uploads to a store that gets stuck."""
 
     async def is_done(self, *parts: bytes, session: str) -> None:
         """A PUT with what is still missing makes it a blob, without waiting for anybody to lapse."""
         async with asyncio.timeout(5):
             await self.put(session, *parts)
-        blob = await Blobs(self.database, self.periods).find(self.project_id, PATH, DIGEST)
-        assert await self.content(blob.key) == PAYLOAD
-
-    async def content(self, key: ObjectKey) -> bytes:
-        reader = await self.store.open(key)
-        return await reader.read(0, reader.size)
+        assert await self.blob() == PAYLOAD
 
 
 @pytest_asyncio.fixture
-async def desk(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[StickyDesk]:
     """The steps are the same on every database, so one will do; the store is in memory."""
     database = FailingDatabase(SQLiteDatabase(sqlite_database(sqlite_template, tmp_path).path or tmp_path))
     store = StickyStore()
     project_id = await ProjectService(database).create(ProjectName("demo"), owner_id=None)
-    yield Desk(database, store, project_id)
+    yield StickyDesk(database, store, project_id, PAYLOAD)
     database.refuse.clear()
     await assert_integrity(database, store)
     await database.close()
@@ -180,7 +97,7 @@ async def desk(sqlite_template: Path, tmp_path: Path) -> AsyncIterator[Desk]:
 
 @pytest.mark.parametrize("error", [StoreUnavailable("broken"), StorageFull("full")], ids=["broken", "full"])
 @pytest.mark.parametrize("step", [Step.APPEND, Step.SYNC])
-async def test_store_error_while_receiving_ends_the_upload(desk: Desk, step: Step, error: LongshoreError) -> None:
+async def test_store_error_while_receiving_ends_the_upload(desk: StickyDesk, step: Step, error: LongshoreError) -> None:
     """After a failed write or sync the object's content is unknown: the upload is over, its key in the trash."""
     for send in (desk.patch, desk.put):
         session = await desk.start()
@@ -192,7 +109,7 @@ async def test_store_error_while_receiving_ends_the_upload(desk: Desk, step: Ste
 
 
 @pytest.mark.parametrize("step", [Step.CREATE, Step.RESUME])
-async def test_store_error_before_a_byte_leaves_the_upload_as_it_was(desk: Desk, step: Step) -> None:
+async def test_store_error_before_a_byte_leaves_the_upload_as_it_was(desk: StickyDesk, step: Step) -> None:
     """An object that can't be opened has lost nothing: the next request goes on at once."""
     session = await desk.start()
     if step is Step.RESUME:
@@ -205,7 +122,7 @@ async def test_store_error_before_a_byte_leaves_the_upload_as_it_was(desk: Desk,
     await desk.is_done(PAYLOAD[await desk.received(session) :], session=session)
 
 
-async def test_store_error_while_reading_again_ends_the_upload(desk: Desk) -> None:
+async def test_store_error_while_reading_again_ends_the_upload(desk: StickyDesk) -> None:
     """What can't be read can't be hashed, so it can't become a blob."""
     session = await desk.start()
     await desk.patch(session, PAYLOAD)
@@ -216,7 +133,7 @@ async def test_store_error_while_reading_again_ends_the_upload(desk: Desk) -> No
 
 
 @pytest.mark.parametrize("writes", range(3))
-async def test_database_away_during_a_patch(desk: Desk, writes: int) -> None:
+async def test_database_away_during_a_patch(desk: StickyDesk, writes: int) -> None:
     """While the database is away the request fails; what it brought is kept, or at least nothing before it is lost."""
     session = await desk.start()
     await desk.patch(session, BIG[:100])
@@ -232,7 +149,7 @@ async def test_database_away_during_a_patch(desk: Desk, writes: int) -> None:
     await desk.is_done(PAYLOAD[await desk.received(session) :], session=session)
 
 
-async def test_database_away_for_longer(desk: Desk) -> None:
+async def test_database_away_for_longer(desk: StickyDesk) -> None:
     """When not even the end of the request can be recorded, its hold lapses, and the last record is where it goes on."""
     quick = desk.process(Periods(owner_lease=0))
     session = await desk.start()
@@ -246,7 +163,7 @@ async def test_database_away_for_longer(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_database_away_at_the_commit(desk: Desk, chunked: bool) -> None:
+async def test_database_away_at_the_commit(desk: StickyDesk, chunked: bool) -> None:
     """A PUT that the database couldn't take is taken when it is sent again, even without the bytes."""
     session = await desk.start()
     if chunked:
@@ -261,7 +178,7 @@ async def test_database_away_at_the_commit(desk: Desk, chunked: bool) -> None:
     assert len([step for step, _ in desk.store.steps if step is Step.OPEN]) == opened + 1, "the test's own look"
 
 
-async def test_client_gone_at_any_piece(desk: Desk) -> None:
+async def test_client_gone_at_any_piece(desk: StickyDesk) -> None:
     """Whatever arrived before the client went is there for the next request, down to the byte."""
     session = await desk.start()
     sizes = [1, 10, 1024 * 1024 - 11, 500, 3 * 1024 * 1024, 7]
@@ -284,7 +201,7 @@ async def test_client_gone_at_any_piece(desk: Desk) -> None:
     assert await desk.content(blob.key) == content[:sent]
 
 
-async def test_client_gone_after_more_than_it_announced(desk: Desk) -> None:
+async def test_client_gone_after_more_than_it_announced(desk: StickyDesk) -> None:
     """Bytes beyond the announced range are not kept, also when the client goes before that is noticed."""
     session = await desk.start()
 
@@ -300,7 +217,7 @@ async def test_client_gone_after_more_than_it_announced(desk: Desk) -> None:
 
 @pytest.mark.parametrize("cancellations", [1, 3])
 @pytest.mark.parametrize("last", [False, True], ids=["patch", "put"])
-async def test_cancelled_while_the_client_sends(desk: Desk, last: bool, cancellations: int) -> None:
+async def test_cancelled_while_the_client_sends(desk: StickyDesk, last: bool, cancellations: int) -> None:
     """A server that stops keeps what arrived, however often it cancels."""
     session = await desk.start()
     await desk.patch(session, PAYLOAD[:100])
@@ -329,7 +246,7 @@ async def test_cancelled_while_the_client_sends(desk: Desk, last: bool, cancella
     await desk.is_done(PAYLOAD[300:], session=session)
 
 
-async def test_cancelled_while_the_store_writes(desk: Desk) -> None:
+async def test_cancelled_while_the_store_writes(desk: StickyDesk) -> None:
     """A write that was cut off leaves the upload at its last record, free for the next request."""
     session = await desk.start()
     await desk.patch(session, PAYLOAD[:100])
@@ -345,7 +262,7 @@ async def test_cancelled_while_the_store_writes(desk: Desk) -> None:
     await desk.is_done(PAYLOAD[100:], session=session)
 
 
-async def _abandon(desk: Desk, session: str) -> ObjectKey:
+async def _abandon(desk: StickyDesk, session: str) -> ObjectKey:
     """A request of a process that died holds the session; its lease is over."""
     dead = desk.process(Periods(owner_lease=0))
     await desk.patch(session, PAYLOAD[:1000])
@@ -356,7 +273,7 @@ async def _abandon(desk: Desk, session: str) -> ObjectKey:
 
 
 @pytest.mark.parametrize("step", [Step.CREATE, Step.OPEN, Step.READ, Step.APPEND, Step.SYNC])
-async def test_failed_takeover_hands_nothing_to_a_zombie(desk: Desk, step: Step) -> None:
+async def test_failed_takeover_hands_nothing_to_a_zombie(desk: StickyDesk, step: Step) -> None:
     """A takeover that fails leaves the upload abandoned: nobody ever writes to the old object again."""
     session = await desk.start()
     old = await _abandon(desk, session)
@@ -371,7 +288,7 @@ async def test_failed_takeover_hands_nothing_to_a_zombie(desk: Desk, step: Step)
     assert old in {ObjectKey(row[0]) for row in await desk.rows("SELECT key FROM trash")}
 
 
-async def test_refused_chunk_of_an_abandoned_upload_hands_nothing_to_a_zombie(desk: Desk) -> None:
+async def test_refused_chunk_of_an_abandoned_upload_hands_nothing_to_a_zombie(desk: StickyDesk) -> None:
     """A chunk out of order takes nothing over and frees nothing; one of another length is undone after the takeover."""
     session = await desk.start()
     old = await _abandon(desk, session)
@@ -386,7 +303,7 @@ async def test_refused_chunk_of_an_abandoned_upload_hands_nothing_to_a_zombie(de
     await desk.is_done(PAYLOAD[1000:], session=session)
 
 
-async def test_takeover_at_the_put(desk: Desk) -> None:
+async def test_takeover_at_the_put(desk: StickyDesk) -> None:
     """A PUT may take over too, in whatever algorithm it announces, and even when all bytes were recorded."""
     for algorithm in Algorithm:
         session = await desk.start()
@@ -397,7 +314,7 @@ async def test_takeover_at_the_put(desk: Desk) -> None:
         assert await desk.content(blob.key) == PAYLOAD[:1000]
 
 
-async def test_wrong_digest_ends_the_upload(desk: Desk) -> None:
+async def test_wrong_digest_ends_the_upload(desk: StickyDesk) -> None:
     """Bytes that aren't what the digest names are thrown away, and can't be tried under another name."""
     session = await desk.start()
     with pytest.raises(DigestInvalid, match="have the digest sha256:"):
@@ -405,7 +322,7 @@ async def test_wrong_digest_ends_the_upload(desk: Desk) -> None:
     await desk.is_over(session)
 
 
-async def test_many_tiny_pieces_are_gathered(desk: Desk) -> None:
+async def test_many_tiny_pieces_are_gathered(desk: StickyDesk) -> None:
     """Bytes that come one by one go to the store in batches, of which none waits for a whole MiB."""
     session = await desk.start()
     await desk.patch(session, *(b"x" for _ in range(2000)))

@@ -37,7 +37,7 @@ class Fault:
         call: The kind of call.
         error: What is raised; without one the call only waits for the ``gate``.
         done: The store has done what it was asked, only the answer is lost.
-        gate: The call waits here before it has any effect.
+        gate: The call waits here; before it has any effect, or after it when it is ``done``.
     """
 
     call: Call
@@ -68,6 +68,7 @@ class MemoryClient:
     calls: list[tuple[Call, str]] = field(default_factory=list)
     in_parts: int = 0
     _faults: list[Fault] = field(default_factory=list)
+    _waiting: list[Fault] = field(default_factory=list)
     _numbers: count[int] = field(default_factory=lambda: count(1))
     clock: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -75,11 +76,15 @@ class MemoryClient:
         """Let a later call fail or wait."""
         self._faults.append(fault)
 
+    def is_waiting(self, fault: Fault) -> bool:
+        """Whether a call has come to the fault's gate."""
+        return any(each is fault for each in self._waiting)
+
     async def put(self, path: str, content: Content) -> None:
         """Store a whole object."""
         fault = await self.meet(Call.PUT, path)
         self.objects[path] = _Stored(bytes(content), next(self.clock))
-        _raise(fault)
+        await self._leave(fault)
 
     async def put_new(self, path: str, content: Content) -> bool:
         """Store a whole object unless there is one."""
@@ -87,7 +92,7 @@ class MemoryClient:
         if path in self.objects:
             return False
         self.objects[path] = _Stored(bytes(content), next(self.clock))
-        _raise(fault)
+        await self._leave(fault)
         return True
 
     async def get(self, path: str, offset: int, length: int | None) -> MemoryBody:
@@ -112,7 +117,7 @@ class MemoryClient:
         fault = await self.meet(Call.BEGIN, path)
         upload = f"upload-{next(self._numbers)}"
         self.uploads[path, upload] = {}
-        _raise(fault)
+        await self._leave(fault)
         return upload
 
     async def put_part(self, path: str, upload: str, number: int, content: Content) -> Part:
@@ -123,7 +128,7 @@ class MemoryClient:
             if (path, upload) not in self.uploads:
                 raise UploadMissing(f"There is no upload {upload} of {path}. Start the upload again.")
             self.uploads[path, upload][number] = bytes(content)
-            _raise(fault)
+            await self._leave(fault)
         finally:
             self.in_parts -= len(content)
         return Part(number, len(content), _tag(content))
@@ -141,21 +146,21 @@ class MemoryClient:
             raise StoreUnavailable(f"A part of {path} isn't what was sent. Start the upload again.")
         self.objects[path] = _Stored(b"".join(taken[number] for number in numbers), next(self.clock))
         del self.uploads[path, upload]
-        _raise(fault)
+        await self._leave(fault)
 
     async def abort_all(self, path: str) -> None:
         """Delete every upload in parts of this path."""
         fault = await self.meet(Call.ABORT, path)
         for found in [key for key in self.uploads if key[0] == path]:
             del self.uploads[found]
-        _raise(fault)
+        await self._leave(fault)
 
     async def delete(self, paths: Sequence[str]) -> None:
         """Delete objects."""
         for path in paths:
             fault = await self.meet(Call.DELETE, path)
             self.objects.pop(path, None)
-            _raise(fault)
+            await self._leave(fault)
 
     async def listing(self) -> AsyncGenerator[Entry, None]:
         """List all objects."""
@@ -180,11 +185,16 @@ class MemoryClient:
                     break
                 fault.skip -= 1
         await asyncio.sleep(0)
-        if found is not None and found.gate is not None:
-            await found.gate.wait()
         if found is not None and not found.done:
-            _raise(found)
+            await self._leave(found)
         return found
+
+    async def _leave(self, fault: Fault | None) -> None:
+        """Wait at the gate, then raise the error."""
+        if fault is not None and fault.gate is not None and not self.is_waiting(fault):
+            self._waiting.append(fault)
+            await fault.gate.wait()
+        _raise(fault)
 
 
 class MemoryBody:
