@@ -77,6 +77,8 @@ async def drain(configuration: Configuration, notes: Notes) -> None:
         while await registry.sequencer.run_once():
             pass
         await Auditor(registry, notes).audit()
+        if left_parts := configuration.unfinished_parts():
+            notes.violation(f"parts that nobody completed or aborted are left: {left_parts[:5]}")
         if await registry.value(_UNNUMBERED):
             notes.violation("events without a number are left")
     except AssertionError as broken:

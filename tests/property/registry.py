@@ -38,7 +38,10 @@ from longshore.registry.tags import Tags
 from longshore.registry.undelete import Undelete
 from longshore.registry.uploads import Uploads
 from longshore.storage.filesystem import FilesystemStore
-from longshore.storage.port import BlobStore
+from longshore.storage.parts.sizes import PartSizes
+from longshore.storage.parts.store import PartsStore
+from longshore.storage.port import BlobStore, OpenedStore
+from tests.property.bucket import FolderClient
 from tests.property.faults import Faults, FaultyDatabase, FaultyStore
 from tests.property.notes import Notes
 from tests.property.universe import PROJECTS, ProjectKind
@@ -57,11 +60,15 @@ _PROJECT = Statement("SELECT id FROM projects WHERE name = :name AND deleted_at 
 _TTL = Statement("UPDATE projects SET untagged_ttl = :untagged_ttl WHERE id = :id")
 
 
+# A blob of the universe has one to eight of them.
+_PART_BYTES = 120
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """One run: where it is, and what makes it repeatable as far as several processes can be.
 
-    `database` is a path of SQLite or a URL of PostgreSQL.
+    `database` is a path of SQLite or a URL of PostgreSQL; `parts` puts an object store where the folder of files was.
     """
 
     folder: Path
@@ -70,10 +77,17 @@ class Configuration:
     seconds: float
     processes: int
     mutant: str | None = None
+    parts: bool = False
 
     @property
     def is_postgresql(self) -> bool:
         return self.database.startswith("postgresql")
+
+    def unfinished_parts(self) -> list[str]:
+        """Parts of uploads that nobody completed or aborted."""
+        if not self.parts:
+            return []
+        return FolderClient(self.folder / "bucket", Faults(random.Random(0), kill=0, linger=0)).unfinished()
 
     def notes(self) -> Notes:
         return Notes(self.folder / "notes")
@@ -184,16 +198,21 @@ class Registry:
 
 async def open_registry(
     configuration: Configuration, choice: random.Random, *, kill: float, linger: float
-) -> tuple[Registry, Database, FilesystemStore]:
+) -> tuple[Registry, Database, OpenedStore]:
     """The registry of this process, and what is to be closed at its end."""
     database: Database
     if configuration.is_postgresql:
         database = await PostgreSQLDatabase.open(configuration.database, pool_size=4)
     else:
         database = SQLiteDatabase(Path(configuration.database))
-    store = FilesystemStore(configuration.folder / "store", reserve_bytes=0, writing_threads=4, reading_threads=2)
-    await store.prepare()
     faults = Faults(choice, kill=kill, linger=linger)
+    store: OpenedStore
+    if configuration.parts:
+        store = PartsStore(FolderClient(configuration.folder / "bucket", faults), sizes=PartSizes(uniform=_PART_BYTES))
+    else:
+        files = FilesystemStore(configuration.folder / "store", reserve_bytes=0, writing_threads=4, reading_threads=2)
+        await files.prepare()
+        store = files
     return Registry.over(FaultyDatabase(database, faults), FaultyStore(store, faults)), database, store
 
 

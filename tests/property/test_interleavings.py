@@ -23,8 +23,9 @@ def _seconds(config: pytest.Config) -> float:
 
 @pytest.mark.fuzz
 @pytest.mark.timeout(0)
+@pytest.mark.parametrize("parts", [False, True], ids=["folder", "parts"])
 def test_random_interleavings_keep_every_promise(
-    databases: Databases, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    databases: Databases, parts: bool, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever is killed whenever, every invariant and promise holds, and nothing is left when all is deleted."""
     seed = int(os.environ.get("LONGSHORE_FUZZ_SEED") or random.SystemRandom().randrange(1_000_000))
@@ -35,12 +36,13 @@ def test_random_interleavings_keep_every_promise(
             seed=seed,
             seconds=_seconds(request.config),
             processes=processes(),
+            parts=parts,
         )
         summary = run_supervisor(configuration)
     errors, violations = summary.pop("errors"), summary.pop("violations")
     facts = " ".join(f"{name}={value}" for name, value in summary.items())
     with capsys.disabled():
-        print(f"\n{databases.dialect.value} {facts}")  # noqa: T201 - the summary
+        print(f"\n{databases.dialect.value} {'parts' if parts else 'folder'} {facts}")  # noqa: T201 - the summary
     assert not violations, f"seed {seed}:\n" + "\n".join(violations[:20])
     assert not errors, f"seed {seed}:\n" + "\n".join(error.replace("\\n", "\n") for error in errors[:5])
     assert summary["pushes"] > 0
