@@ -23,6 +23,7 @@ from longshore.database.revisions import HEAD, current_revision, serves
 from longshore.database.sqlite import SQLiteDatabase
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
+from longshore.distribution.delivery import Delivery
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
@@ -112,10 +113,10 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         authenticator=authenticator,
         blobs=blobs,
         deletion=ManifestDeletion(database, periods),
+        delivery=Delivery(store),
         listings=Listings(database),
         manifests=Manifests(database, periods),
         pulls=pulls,
-        store=store,
         tags=Tags(database, periods),
         tokens=TokenEndpoint(access, tokens, sign_in),
         uploads=Uploads(database, store, blobs, periods),
