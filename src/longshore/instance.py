@@ -23,7 +23,8 @@ from longshore.database.revisions import HEAD, current_revision, serves
 from longshore.database.sqlite import SQLiteDatabase
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
-from longshore.distribution.delivery import BlobDelivery, RedirectMode
+from longshore.distribution.delivery import Delivery
+from longshore.distribution.elsewhere import Elsewhere, RedirectMode
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
@@ -108,21 +109,21 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     authenticator = Authenticator(tokens, sign_in)
     blobs = Blobs(database, periods)
     pulls = PullCounter(database)
+    elsewhere = Elsewhere(
+        store,
+        redirect=RedirectMode(settings.storage_redirect),
+        delay_seconds=settings.reclaim_delay.total_seconds(),
+        front_prefix=settings.accel_redirect,
+    )
     services = Services(
         access=access,
         authenticator=authenticator,
         blobs=blobs,
         deletion=ManifestDeletion(database, periods),
-        delivery=BlobDelivery(
-            store,
-            redirect=RedirectMode(settings.storage_redirect),
-            delay_seconds=settings.reclaim_delay.total_seconds(),
-            front_prefix=settings.accel_redirect,
-        ),
+        delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
         listings=Listings(database),
         manifests=Manifests(database, periods),
         pulls=pulls,
-        store=store,
         tags=Tags(database, periods),
         tokens=TokenEndpoint(access, tokens, sign_in),
         uploads=Uploads(database, store, blobs, periods),

@@ -58,6 +58,11 @@ class Remembered(Generic[Key, Value]):
         self._entries: dict[Key, _Entry[Value]] = {}
         self._loads: dict[Key, asyncio.Task[Value | None]] = {}
 
+    def at_hand(self, key: Key) -> Value | None:
+        """The value if there is a copy that is at most `fresh_seconds` old; nothing is loaded."""
+        entry = self._entries.get(key)
+        return entry.value if entry is not None and entry.good_until > self._clock() else None
+
     async def get(self, key: Key) -> Value | None:
         """The value, at most `fresh_seconds` old.
 

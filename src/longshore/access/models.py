@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
+import msgspec
+
 from longshore.oci.names import RepositoryName
 from longshore.projects.models import ProjectFacts, Role, Visibility
 
@@ -161,8 +163,7 @@ class TokenScope:
     actions: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """A principal as one request brings it.
 
     `scopes` None means that no token limits it (Basic, anonymous); `source` is the address it came from; `catalog` says

@@ -45,6 +45,8 @@ _ROUTES: dict[str, dict[str, Handler]] = {
 _LABELS = {kind: f"v2.{kind}" for kind in _ROUTES}
 # What the version check and the catalog know.
 _READING = ("GET", "HEAD")
+# A path may have hundreds of kilobytes: remembered, a few thousand of them would fill the memory.
+_LONGEST_REMEMBERED = 512
 _SCOPE_TEXT = re.compile(r"[A-Za-z0-9._:/@*,+ -]*")
 # What a challenge asks the token service for.
 _SCOPES = {
@@ -68,6 +70,10 @@ class Route:
 
 def parse_path(path: str) -> Route | None:
     """The route of a path, None when it is none of ours."""
+    return _remembered(path) if len(path) <= _LONGEST_REMEMBERED else _parse(path)
+
+
+def _parse(path: str) -> Route | None:
     head, _, tail = path[4:].rpartition("/")
     name, _, kind = head.rpartition("/")
     if kind == "uploads" and name.endswith("/blobs"):
@@ -79,6 +85,10 @@ def parse_path(path: str) -> Route | None:
     if kind in {"manifests", "blobs", "referrers"}:
         return Route(kind, name, tail)
     return None
+
+
+# The same few things are asked for again and again.
+_remembered = lru_cache(maxsize=4096)(_parse)
 
 
 class DistributionAPI:

@@ -1,107 +1,102 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs whose bytes somebody else sends: the object store that the client is sent to, or the front server.
-
-A redirect must not cost the client its credentials or the pull. Go's HTTP client, and with it most of the clients there are,
-hands its `Authorization` on to a host of the same name or below it, and an object store refuses a signed URL that comes with
-another authorisation. What came over https must not go on over plain http. And many stores are known to their servers only.
-"""
+"""How the bytes of a blob get to a client that may have them: the one place where a blob's GET is answered."""
 
 from __future__ import annotations
 
-from contextlib import closing
-from enum import Enum
-from urllib.parse import urlsplit
+import asyncio
+from functools import lru_cache
 
-from longshore.edge.origin import Origin
+from longshore.distribution.elsewhere import Elsewhere, check_size
+from longshore.distribution.hot import LARGEST, HotBlobs
 from longshore.edge.request import Request
-from longshore.edge.response import Header, Response
+from longshore.edge.response import Give, Header, Response, Stream
+from longshore.oci.digest import Digest
+from longshore.oci.ranges import ByteRange
 from longshore.registry.models import StoredBlob
-from longshore.storage.port import BlobStore, PresignedReads, StoreUnavailable
+from longshore.storage.port import BlobReader, BlobStore
 
-# Long enough for the largest blob over a slow line: the store looks at it when the request begins, and when one is resumed.
-LONGEST_LINK_SECONDS = 1200
-_SHORTEST_LINK_SECONDS = 60
-
-
-class RedirectMode(Enum):
-    """`LONGSHORE_STORAGE_REDIRECT`."""
-
-    AUTO = "auto"
-    NEVER = "never"
-    ALWAYS = "always"
+# Pieces below the allocator's threshold for mapped memory: larger ones cost a map and an unmap each.
+_PIECE = 64 * 1024
 
 
-class BlobDelivery:
-    """Decides for each GET of a blob who sends its bytes.
+class Delivery:
+    """Answers with a blob that was found in the database a moment ago, in the way that costs least."""
 
-    Args:
-        store: The store.
-        redirect: When clients are sent to an object store.
-        delay_seconds: How long bytes stay after their blob has gone: no signed URL lives longer, but for tests.
-        front_prefix: Below it the front server has the folder of a filesystem store (nginx: an `internal` location).
-    """
-
-    def __init__(
-        self,
-        store: BlobStore,
-        *,
-        redirect: RedirectMode = RedirectMode.AUTO,
-        delay_seconds: float = LONGEST_LINK_SECONDS,
-        front_prefix: str | None = None,
-    ) -> None:
+    def __init__(self, store: BlobStore, elsewhere: Elsewhere | None = None) -> None:
         self._store = store
-        self._redirect = redirect
-        self._front_prefix = front_prefix
-        self._presigned = store if isinstance(store, PresignedReads) and redirect is not RedirectMode.NEVER else None
-        self._link_seconds = int(max(_SHORTEST_LINK_SECONDS, min(LONGEST_LINK_SECONDS, delay_seconds)))
+        self._elsewhere = elsewhere
+        self._hot = HotBlobs()
 
-    async def elsewhere(self, request: Request, blob: StoredBlob, identity: list[Header]) -> Response | None:
-        """The answer that lets somebody else send the bytes; None when this process has to.
+    async def answer(self, request: Request, blob: StoredBlob, part: ByteRange | None) -> Response:
+        """The blob's bytes, or a part of them: by somebody else, from memory, read at once, or as a stream.
 
         Raises:
-            ServiceUnavailable: the store is away, or its object is gone or damaged.
+            StoreUnavailable: the store can't be read, or holds something else than the database says.
         """
-        if self._front_prefix is not None and request.through_trusted_proxy:
-            return await self._by_front_server(self._front_prefix, blob, identity)
-        if self._presigned is not None and self._may_redirect(self._presigned, request.origin):
-            url = await self._presigned.presign(blob.key, lifetime_seconds=self._link_seconds)
-            # The answer must not outlive the link.
-            digest = (b"docker-content-digest", str(blob.digest).encode())
-            return Response(307, [(b"location", url.encode()), digest, (b"cache-control", b"no-store")])
-        return None
-
-    def _may_redirect(self, store: PresignedReads, origin: Origin) -> bool:
-        return self._redirect is RedirectMode.ALWAYS or may_lead(origin, store.reads_from)
-
-    async def _by_front_server(self, prefix: str, blob: StoredBlob, identity: list[Header]) -> Response:
-        # A file that isn't there would be the front server's 404, which tells clients that the blob doesn't exist.
-        with closing(await self._store.open(blob.key)) as reader:
+        headers = [*identity(blob.digest), *DESCRIPTION]
+        if self._elsewhere is not None:
+            answer = await self._elsewhere.answer(request, blob, headers)
+            if answer is not None:
+                return answer
+        if part is None:
+            status, start, length = 200, 0, blob.size
+        else:
+            status, start, length = 206, part.start, part.length
+            headers.append((b"content-range", part.content_range(blob.size).encode()))
+        content = self._hot.get(blob.key)
+        if content is not None:
+            return Response(status, headers, content if part is None else content[start : start + length])
+        reader = await self._store.open(blob.key, start, length)
+        try:
             check_size(blob, reader.size)
-        headers = [(b"content-type", b"application/octet-stream"), *identity, (b"accept-ranges", b"bytes")]
-        return Response(200, [*headers, (b"x-accel-redirect", f"{prefix}{blob.key}".encode())])
+        except BaseException:
+            reader.close()
+            raise
+        if length > _PIECE:
+            return Response(status, headers, length=length, stream=_pieces(reader, start, length), close=reader.close)
+        try:
+            body = await self._read(reader, blob, start, length)
+        finally:
+            reader.close()
+        return Response(status, headers, body)
+
+    async def _read(self, reader: BlobReader, blob: StoredBlob, start: int, length: int) -> bytes:
+        """Small bodies need no stream: one read, mostly from the page cache, without a thread."""
+        body = reader.read_cached(start, length)
+        if body is None:
+            body = await reader.read(start, length)
+        if length == blob.size <= LARGEST:
+            self._hot.keep(blob.key, body)
+        return body
 
 
-def may_lead(origin: Origin, target: str | None) -> bool:
-    """Whether a client that sees the registry at `origin` may be sent to `target` (scheme and host; None: out of reach)."""
-    if target is None:
-        return False
-    there = urlsplit(target)
-    if origin.scheme == "https" and there.scheme != "https":
-        return False
-    host, registry = there.hostname, urlsplit(f"//{origin.host}").hostname
-    if not host or not registry:
-        return False
-    return host != registry and not host.endswith(f".{registry}")
+DESCRIPTION: tuple[Header, ...] = ((b"content-type", b"application/octet-stream"), (b"accept-ranges", b"bytes"))
+"""What the headers say of every blob."""
 
 
-def check_size(blob: StoredBlob, size: int) -> None:
-    """Refuses an object of another length than its blob's.
+@lru_cache(maxsize=4096)
+def identity(digest: Digest) -> tuple[Header, ...]:
+    """What the headers say of one blob, also where its bytes needn't be sent."""
+    name = str(digest).encode()
+    return (
+        (b"docker-content-digest", name),
+        (b"etag", b'"' + name + b'"'),
+        (b"cache-control", b"private, max-age=31536000, immutable"),
+    )
 
-    Raises:
-        StoreUnavailable: it is damaged.
-    """
-    if size != blob.size:
-        raise StoreUnavailable(
-            f"The store holds {size} bytes of blob {blob.digest} instead of {blob.size}: it is damaged. Push the image again;"
-            " `longshore verify` lists what else is damaged."
-        )
+
+def _pieces(reader: BlobReader, start: int, length: int) -> Stream:
+    async def stream(give: Give) -> None:
+        offset, end = start, start + length
+        while offset < end:
+            size = min(_PIECE, end - offset)
+            piece = reader.read_cached(offset, size)
+            if piece is None:
+                piece = await reader.read(offset, size)
+            await give(piece)
+            offset += len(piece)
+            # A client that takes everything at once must not keep the loop from everybody else.
+            if not offset % (_PIECE * 16):
+                await asyncio.sleep(0)
+
+    return stream

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 
 from longshore.access.models import ARTIFACT_DELETE, REPOSITORY_PULL, REPOSITORY_PUSH, TAG_DELETE, Caller, PrincipalKind
+from longshore.distribution.references import reference_of
 from longshore.distribution.services import Services
 from longshore.edge.request import Request
 from longshore.edge.response import Header, Response
@@ -93,7 +95,7 @@ async def delete(request: Request, services: Services, caller: Caller, name: Rep
 async def _find(
     request: Request, services: Services, caller: Caller, name: RepositoryName, tail: str
 ) -> StoredManifest:
-    reference = parse_reference(tail)
+    reference = reference_of(tail)
     project = await services.access.authorise(caller, REPOSITORY_PULL, name)
     manifest = await services.manifests.find(project.id, name.path, reference)
     request.digest = manifest.digest
@@ -103,17 +105,22 @@ async def _find(
 def _respond(request: Request, manifest: StoredManifest) -> Response:
     # A registry has one representation of a manifest: what was pushed is what its digest names. `Accept` can't choose
     # another, so a client that doesn't list the type gets it all the same and says better than we could what it lacks.
-    digest = manifest.digest.encode()
-    headers: list[Header] = [
-        (b"content-type", manifest.media_type.encode()),
-        (b"docker-content-digest", digest),
-        (b"etag", b'"' + digest + b'"'),
-        (b"vary", b"Accept"),
-    ]
+    headers = list(_identity(manifest.media_type, manifest.digest))
     known = request.header(b"if-none-match")
     if known is not None and etag_matches(known, Digest.parse(manifest.digest)):
         return Response(304, headers)
     return Response(200, headers, manifest.payload)
+
+
+@lru_cache(maxsize=4096)
+def _identity(media_type: str, digest: str) -> tuple[Header, ...]:
+    name = digest.encode()
+    return (
+        (b"content-type", media_type.encode()),
+        (b"docker-content-digest", name),
+        (b"etag", b'"' + name + b'"'),
+        (b"vary", b"Accept"),
+    )
 
 
 def _tags(request: Request, reference: Digest | TagName) -> tuple[TagName, ...]:

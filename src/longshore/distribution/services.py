@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.distribution.authentication import Authenticator
-from longshore.distribution.delivery import BlobDelivery
+from longshore.distribution.delivery import Delivery
 from longshore.distribution.token import TokenEndpoint
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
@@ -16,7 +16,6 @@ from longshore.registry.pulls import PullCounter
 from longshore.registry.referrers import Listings
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
-from longshore.storage.port import BlobStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +26,10 @@ class Services:
     authenticator: Authenticator
     blobs: Blobs
     deletion: ManifestDeletion
-    delivery: BlobDelivery
+    delivery: Delivery
     listings: Listings
     manifests: Manifests
     pulls: PullCounter
-    store: BlobStore
     tags: Tags
     tokens: TokenEndpoint
     uploads: Uploads

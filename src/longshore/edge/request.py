@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from urllib.parse import parse_qsl
 
 from longshore.edge.asgi import Receive, Scope
@@ -18,8 +18,24 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _LONGEST_NUMBER = 18
 _DISCARD_LIMIT = 64 * 1024 * 1024
 
-_instance = os.urandom(6).hex()
-_numbers = itertools.count(1)
+
+class _Ids:
+    """What makes the request ids of this process differ from those of every other."""
+
+    def __init__(self) -> None:
+        self._instance = os.urandom(6).hex()
+        self._numbers = itertools.count(1)
+        self._name_process()
+        os.register_at_fork(after_in_child=self._name_process)
+
+    def _name_process(self) -> None:
+        self._prefix = f"{self._instance}{os.getpid():x}-"
+
+    def fresh(self) -> str:
+        return f"{self._prefix}{next(self._numbers):x}"
+
+
+_ids = _Ids()
 
 
 class ClientGone(Exception):  # noqa: N818 - nobody is there to be answered, so it is no error to render
@@ -28,7 +44,7 @@ class ClientGone(Exception):  # noqa: N818 - nobody is there to be answered, so 
 
 def fresh_request_id() -> str:
     """An id that no other request of any process has."""
-    return f"{_instance}{os.getpid():x}-{next(_numbers):x}"
+    return _ids.fresh()
 
 
 class Request:
@@ -38,6 +54,7 @@ class Request:
         method: in upper case.
         path: percent-decoded, always beginning with a slash.
         id: the request id: the client's own if it sent a sound one.
+        source: the client's address, through trusted proxies.
     """
 
     __slots__ = (
@@ -56,6 +73,7 @@ class Request:
         "repository",
         "route",
         "scope",
+        "source",
     )
 
     def __init__(self, scope: Scope, receive: Receive, *, proxies: TrustedProxies, body_seconds: float) -> None:
@@ -67,11 +85,12 @@ class Request:
         self._body_seconds = body_seconds
         self._query: list[tuple[str, str]] | None = None
         self._origin: Origin | None = None
-        headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            # Several lines of one header mean the same as one line with commas (RFC 9110, 5.2).
-            headers[name] = headers[name] + b", " + value if name in headers else value
+        lines = scope["headers"]
+        headers: dict[bytes, bytes] = dict(lines)
+        if len(headers) != len(lines):
+            headers = _joined(lines)
         self._headers = headers
+        self.source = proxies.source(scope, headers)
         given = headers.get(b"x-request-id")
         self.id = given.decode() if given is not None and _REQUEST_ID.fullmatch(given) else fresh_request_id()
         # What the log line of this request will say.
@@ -98,11 +117,6 @@ class Request:
         """Whether a proxy of ours handed the request on."""
         client = self.scope.get("client")
         return client is not None and self._proxies.trusts(client[0])
-
-    @property
-    def source(self) -> str:
-        """The client's address, through trusted proxies."""
-        return self._proxies.source(self.scope, self._headers)
 
     @property
     def authorization(self) -> bytes | None:
@@ -187,3 +201,11 @@ class Request:
         """Returns when the client closes the connection; call it only after the body was read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def _joined(lines: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Several lines of one header mean the same as one line with commas (RFC 9110, 5.2)."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in lines:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -13,19 +13,22 @@ from longshore.edge.asgi import Send
 from longshore.edge.request import ClientGone, Request
 
 Header = tuple[bytes, bytes]
-Stream = Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]]
+Give = Callable[[bytes], Awaitable[None]]
+Stream = Callable[[Give], Awaitable[None]]
 
 _JSON: Header = (b"content-type", b"application/json; charset=utf-8")
+_WITHOUT_CONTENT = frozenset({204, 304})
 
 
 class Response:
     """What a handler answers.
 
     `stream`, if given, is called with a function that sends one piece, instead of sending `body`. `close` is called when the
-    answer is over, whether the stream has begun or not.
+    answer is over, whether the stream has begun or not. `length` is what Content-Length says: by default that of `body`, and
+    nothing for a stream and where there is no content (204 and 304; RFC 9110, 8.6).
     """
 
-    __slots__ = ("body", "close", "headers", "status", "stream")
+    __slots__ = ("body", "close", "headers", "length", "status", "stream")
 
     def __init__(
         self,
@@ -33,10 +36,14 @@ class Response:
         headers: list[Header] | None = None,
         body: bytes = b"",
         *,
+        length: int | None = None,
         stream: Stream | None = None,
         close: Callable[[], None] | None = None,
     ) -> None:
+        if length is None and stream is None and status not in _WITHOUT_CONTENT:
+            length = len(body)
         self.status = status
+        self.length = length
         self.headers = headers if headers is not None else []
         self.body = body
         self.stream = stream
@@ -66,14 +73,8 @@ class Sender:
             ClientGone: the client closed the connection or took nothing for too long.
         """
         headers = response.headers
-        # 204 and 304 have no content, so no length (RFC 9110, 8.6); a stream sets its own.
-        counted = response.stream is not None or response.status in {204, 304}
-        if not counted:
-            for name, _ in headers:
-                if name == b"content-length":
-                    break
-            else:
-                headers.append((b"content-length", str(len(response.body)).encode()))
+        if response.length is not None:
+            headers.append((b"content-length", b"%d" % response.length))
         headers.append((b"x-request-id", request.id.encode()))
         self.status = response.status
         start = {"type": "http.response.start", "status": response.status, "headers": headers}
@@ -94,35 +95,64 @@ class Sender:
         if request.method == "HEAD":
             await self._send({"type": "http.response.body", "body": b""})
             return
-        # The server's send doesn't fail when the client has gone, so the disconnect is awaited beside it.
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
-        watch = asyncio.ensure_future(request.disconnected())
-        gone = False
+        with _ClientWatch(request, self._stall_seconds) as watch:
 
-        def leave(_: object) -> None:
-            nonlocal gone
-            if not watch.cancelled() and task is not None:
-                gone = True
-                task.cancel()
+            async def piece(data: bytes) -> None:
+                await self._send({"type": "http.response.body", "body": data, "more_body": True})
+                self.sent += len(data)
+                watch.took_something()
 
-        watch.add_done_callback(leave)
-        try:
-            async with asyncio.timeout(self._stall_seconds) as deadline:
+            await stream(piece)
+            await self._send({"type": "http.response.body", "body": b""})
 
-                async def piece(data: bytes) -> None:
-                    await self._send({"type": "http.response.body", "body": data, "more_body": True})
-                    self.sent += len(data)
-                    deadline.reschedule(loop.time() + self._stall_seconds)
 
-                await stream(piece)
-                await self._send({"type": "http.response.body", "body": b""})
-        except asyncio.CancelledError:
-            if gone and task is not None and task.uncancel() == 0:
-                raise ClientGone from None
-            raise
-        except TimeoutError:
+class _ClientWatch:
+    """Cancels the task that streams when the client has gone or takes nothing for too long, and raises `ClientGone` then.
+
+    The server's send doesn't fail when the client has gone, so the disconnect is awaited beside it. The timer isn't moved with
+    every piece, which would cost as much as all else does here: when it rings, it looks when the last one was taken.
+    """
+
+    __slots__ = ("_disconnected", "_gone", "_loop", "_stall_seconds", "_taken_at", "_task", "_timer")
+
+    def __init__(self, request: Request, stall_seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._stall_seconds = stall_seconds
+        self._taken_at = self._loop.time()
+        self._gone = False
+        self._timer = self._loop.call_later(stall_seconds, self._look)
+        self._disconnected = asyncio.ensure_future(request.disconnected())
+        self._disconnected.add_done_callback(self._leave)
+
+    def took_something(self) -> None:
+        """The client took a piece: its time begins anew."""
+        self._taken_at = self._loop.time()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._timer.cancel()
+        self._disconnected.remove_done_callback(self._leave)
+        self._disconnected.cancel()
+        cancelled = isinstance(error, asyncio.CancelledError) and self._gone
+        # Somebody else may have cancelled the task too: that cancellation goes on its way.
+        if cancelled and self._task is not None and self._task.uncancel() == 0:
             raise ClientGone from None
-        finally:
-            watch.remove_done_callback(leave)
-            watch.cancel()
+
+    def _look(self) -> None:
+        left = self._taken_at + self._stall_seconds - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self._give_up()
+
+    def _leave(self, disconnected: asyncio.Future[None]) -> None:
+        if not disconnected.cancelled():
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._task is not None and not self._gone:
+            self._gone = True
+            self._task.cancel()

@@ -8,6 +8,7 @@ a manifest, a lease that is not over, an edge of any manifest, or a manifest tha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from longshore.database.connection import Connection, Database, Row, Transaction
 from longshore.database.statement import Statement
@@ -109,20 +110,16 @@ class Blobs:
             BlobUnknown: it isn't visible in the repository.
             ServiceUnavailable: its bytes are known to be damaged.
         """
-
-        async def read(connection: Connection) -> Row | None:
-            return await connection.one(_FIND, project_id=project_id, path=path, digest=str(digest))
-
-        return _blob(await self._database.read(read), digest)
+        text = str(digest)
+        row = await self._database.read(
+            lambda connection: connection.one(_FIND, project_id=project_id, path=path, digest=text)
+        )
+        return _blob(row, digest)
 
     async def promise(self, project_id: int, path: str, digest: Digest) -> StoredBlob:
         """H: does it exist? A yes promises the blob for half of the grace period, to push a manifest that names it."""
         parameters = {"project_id": project_id, "path": path, "digest": str(digest), "half": self._periods.grace // 2}
-
-        async def read(connection: Connection) -> Row | None:
-            return await connection.one(_PROMISE, **parameters)
-
-        row = await self._database.read(read)
+        row = await self._database.read(lambda connection: connection.one(_PROMISE, **parameters))
         if row is not None and row[3]:
             # A damaged blob doesn't exist for who asks before a push, so that the push uploads it again and heals it.
             raise unknown(digest)
@@ -214,4 +211,10 @@ def _blob(row: Row | None, digest: Digest) -> StoredBlob:
         raise ServiceUnavailable(
             f"The bytes of blob {digest} are damaged in the store. Push it again from a copy: that heals it."
         )
-    return StoredBlob(row[0], digest, row[1], ObjectKey(row[2]))
+    return StoredBlob(row[0], digest, row[1], _object_key(row[2]))
+
+
+@lru_cache(maxsize=4096)
+def _object_key(text: str) -> ObjectKey:
+    """The same few blobs are asked for again and again, and a key is checked whenever it is made."""
+    return ObjectKey(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from longshore.database.connection import Connection, Database, Row, Transaction
+from longshore.database.connection import Database, Transaction
 from longshore.database.errors import ForeignKeyViolation
 from longshore.database.statement import Statement
 from longshore.events.models import EventKind
@@ -132,11 +132,10 @@ class Manifests:
             ManifestUnknown: there is no such repository, tag or live manifest.
         """
         statement = _BY_DIGEST if isinstance(reference, Digest) else _BY_TAG
-
-        async def read(connection: Connection) -> Row | None:
-            return await connection.one(statement, project_id=project_id, path=path, reference=str(reference))
-
-        row = await self._database.read(read)
+        text = str(reference)
+        row = await self._database.read(
+            lambda connection: connection.one(statement, project_id=project_id, path=path, reference=text)
+        )
         if row is None:
             raise ManifestUnknown(f"The repository has no manifest {str(reference)!r}. Look at its tags list.")
         return StoredManifest(row[0], row[1], row[2], row[3])

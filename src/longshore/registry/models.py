@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from longshore.oci.digest import Digest
 from longshore.oci.names import TagName
 from longshore.storage.port import ObjectKey
@@ -28,8 +30,7 @@ class Repository:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
+class StoredBlob(msgspec.Struct, frozen=True, gc=False):
     """A blob that can be read: `size` in bytes, and the key of its bytes."""
 
     id: int
@@ -38,8 +39,7 @@ class StoredBlob:
     key: ObjectKey
 
 
-@dataclass(frozen=True, slots=True)
-class StoredManifest:
+class StoredManifest(msgspec.Struct, frozen=True, gc=False):
     """A manifest as it was pushed, byte for byte."""
 
     id: int

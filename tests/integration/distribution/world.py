@@ -19,7 +19,7 @@ from longshore.access.tokens import TokenService
 from longshore.database.connection import Connection, Database, Row, Transaction
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
-from longshore.distribution.delivery import BlobDelivery
+from longshore.distribution.delivery import Delivery
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
 from longshore.identity.credentials import UserCredentials
@@ -139,11 +139,10 @@ class World:
             authenticator=Authenticator(tokens, sign_in),
             blobs=blobs,
             deletion=ManifestDeletion(database, periods),
-            delivery=BlobDelivery(self.store),
+            delivery=Delivery(self.store),
             listings=Listings(database),
             manifests=Manifests(database, periods),
             pulls=PullCounter(database),
-            store=self.store,
             tags=Tags(database, periods),
             tokens=TokenEndpoint(access, tokens, sign_in),
             uploads=Uploads(database, self.store, blobs, periods),

@@ -44,6 +44,22 @@ async def test_copies_age() -> None:
     assert source.loads == 2
 
 
+async def test_at_hand_is_what_is_young_enough() -> None:
+    """A copy is at hand for as long as it serves, and looking for one loads nothing."""
+    source = Source()
+    assert source.memory.at_hand("a") is None
+    assert source.loads == 0
+    assert await source.memory.get("a") == 1
+    source.now += 1.9
+    assert source.memory.at_hand("a") == 1
+    source.now += 0.1
+    assert source.memory.at_hand("a") is None
+    assert await source.memory.get("a") == 1
+    source.memory.forget()
+    assert source.memory.at_hand("a") is None
+    assert source.loads == 2
+
+
 async def test_nothing_is_not_kept() -> None:
     """What doesn't exist is asked for each time, and what ceases to exist is dropped."""
     source = Source()

@@ -49,7 +49,7 @@ class Connection:
         def close() -> None:
             self.closed += 1
 
-        return Response(200, [(b"content-length", b"6")], stream=stream, close=close)
+        return Response(200, length=6, stream=stream, close=close)
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -90,6 +90,20 @@ async def test_no_content_has_no_length(status: int) -> None:
     """204 and 304 carry no Content-Length."""
     connection = Connection()
     await connection.respond(Response(status))
+    assert not [name for name, _ in connection.headers if name == b"content-length"]
+
+
+async def test_a_length_that_is_told_is_the_one() -> None:
+    """The answer to a HEAD may tell the length of a body that nobody made."""
+    connection = Connection("HEAD")
+    await connection.respond(Response(200, length=12_345))
+    assert [value for name, value in connection.headers if name == b"content-length"] == [b"12345"]
+
+
+async def test_a_stream_of_unknown_length_tells_none() -> None:
+    """A stream comes with a Content-Length only where it is known."""
+    connection = Connection()
+    await connection.respond(Response(200, stream=two_pieces))
     assert not [name for name, _ in connection.headers if name == b"content-length"]
 
 

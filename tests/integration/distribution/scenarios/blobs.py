@@ -129,6 +129,53 @@ async def damaged_blob(world: World) -> None:
     assert (await client.get(f"{BLOBS}/{digest}")).expect(200).body == payload
 
 
+async def small_blob_from_memory(world: World) -> None:
+    """A small blob is read from the store once; what the database says of it is asked each time and always wins."""
+    client = await _pusher(world)
+    await world.project("other")
+    stranger = await world.robot("stranger", "other")
+    payload = world.fresh()
+    target = f"{BLOBS}/{await world.blob(client, REPOSITORY, payload)}"
+    before = world.store.opened
+    for _ in range(3):
+        assert (await client.get(target)).expect(200).body == payload
+    part = (await client.get(target, {"range": "bytes=2-5"})).expect(206)
+    assert (part.body, part["content-range"]) == (payload[2:6], f"bytes 2-5/{len(payload)}")
+    assert world.store.opened == before + 1
+    # Held in memory is not visible: not to a stranger, not in another repository, not when its promise is over.
+    (await world.anonymous.get(target)).expect(401)
+    (await stranger.get(target)).expect(403, "DENIED")
+    (await client.get(target.replace(REPOSITORY, "demo/else"))).expect(404, "BLOB_UNKNOWN")
+    await world.sql("UPDATE repository_blobs SET lease_until = 1")
+    (await client.get(target)).expect(404, "BLOB_UNKNOWN")
+    await world.blob(client, REPOSITORY, payload)
+    (await client.get(target)).expect(200)
+    # Damaged is damaged; whoever heals the blob brings another object.
+    await world.sql("UPDATE blobs SET damaged = :yes", yes=True)
+    (await client.get(target)).expect(503, "UNAVAILABLE")
+    await world.blob(client, REPOSITORY, payload)
+    assert (await client.get(target)).expect(200).body == payload
+    assert world.store.opened == before + 2
+    (await (await world.user("admin", sysadmin=True)).delete(target)).expect(202)
+    (await client.get(target)).expect(404, "BLOB_UNKNOWN")
+
+
+async def part_of_a_blob_is_no_whole(world: World) -> None:
+    """What was read of a range isn't taken for the whole blob, and large blobs are read anew each time."""
+    client = await _pusher(world)
+    payload = world.fresh(1000)
+    target = f"{BLOBS}/{await world.blob(client, REPOSITORY, payload)}"
+    assert (await client.get(target, {"range": "bytes=0-9"})).expect(206).body == payload[:10]
+    assert (await client.get(target)).expect(200).body == payload
+    large = world.fresh(70_000)
+    target = f"{BLOBS}/{await world.blob(client, REPOSITORY, large)}"
+    before = world.store.opened
+    for _ in range(2):
+        assert (await client.get(target)).expect(200).body == large
+        assert (await client.get(target, {"range": "bytes=0-9"})).expect(206).body == large[:10]
+    assert world.store.opened == before + 4
+
+
 async def blob_deleted(world: World) -> None:
     """A deleted blob is gone for every reader at once, on every process; deleting it again is 404; pushing heals."""
     await world.project("demo")
@@ -271,6 +318,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     conditions_on_a_blob,
     large_blob_to_a_client_that_leaves,
     damaged_blob,
+    small_blob_from_memory,
+    part_of_a_blob_is_no_whole,
     blob_deleted,
     blob_needed_by_a_manifest,
     mount_from_a_repository,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from longshore.distribution.delivery import BlobDelivery, RedirectMode, may_lead
+from longshore.distribution.elsewhere import Elsewhere, RedirectMode, may_lead
 from longshore.edge.origin import Origin, TrustedProxies
 from longshore.edge.request import Request
 from longshore.edge.response import Response
@@ -104,7 +104,7 @@ async def test_the_setting_decides(mode: RedirectMode, reads_from: str | None, r
     store = SigningStore()
     store.reads_from = reads_from
     blob = await blob_in(store)
-    answer = await BlobDelivery(store, redirect=mode).elsewhere(request(), blob, list(IDENTITY))
+    answer = await Elsewhere(store, redirect=mode).answer(request(), blob, list(IDENTITY))
     if not redirected:
         assert answer is None
         return
@@ -119,36 +119,34 @@ async def test_the_setting_decides(mode: RedirectMode, reads_from: str | None, r
 async def test_a_link_ends_before_the_bytes_go(delay: float, lifetime: int) -> None:
     """A signed URL lives no longer than the bytes of a collected blob stay, down to a minute."""
     store = SigningStore()
-    await BlobDelivery(store, delay_seconds=delay).elsewhere(request(), await blob_in(store), list(IDENTITY))
+    await Elsewhere(store, delay_seconds=delay).answer(request(), await blob_in(store), list(IDENTITY))
     assert store.lifetime == lifetime
 
 
 async def test_a_folder_needs_this_process() -> None:
     """Without a front server there is nobody else who could send a file."""
     store = MemoryStore()
-    assert (
-        await BlobDelivery(store, redirect=RedirectMode.ALWAYS).elsewhere(request(), await blob_in(store), []) is None
-    )
+    assert await Elsewhere(store, redirect=RedirectMode.ALWAYS).answer(request(), await blob_in(store), []) is None
 
 
 async def test_the_front_server_sends_the_file_for_its_own_requests_only() -> None:
     """The file's place is told to the trusted proxy, to nobody else."""
     store = MemoryStore()
     blob = await blob_in(store)
-    delivery = BlobDelivery(store, front_prefix="/_store/")
-    answer = await delivery.elsewhere(request(peer="10.1.2.3"), blob, list(IDENTITY))
+    delivery = Elsewhere(store, front_prefix="/_store/")
+    answer = await delivery.answer(request(peer="10.1.2.3"), blob, list(IDENTITY))
     assert header(answer, b"x-accel-redirect") == f"/_store/{blob.key}"
     assert header(answer, b"docker-content-digest") == str(DIGEST)
-    assert await delivery.elsewhere(request(peer="198.51.100.7"), blob, list(IDENTITY)) is None
+    assert await delivery.answer(request(peer="198.51.100.7"), blob, list(IDENTITY)) is None
 
 
 async def test_the_front_server_gets_no_missing_or_damaged_file() -> None:
     """Its 404 would say that the blob doesn't exist, and a file of another length would be wrong bytes."""
     store = MemoryStore()
-    delivery = BlobDelivery(store, front_prefix="/_store/")
+    delivery = Elsewhere(store, front_prefix="/_store/")
     with pytest.raises(StoreUnavailable, match="is damaged"):
-        await delivery.elsewhere(request(peer="10.1.2.3"), await blob_in(store, size=6), [])
+        await delivery.answer(request(peer="10.1.2.3"), await blob_in(store, size=6), [])
     blob = await blob_in(store)
     await store.delete([blob.key])
     with pytest.raises(ObjectMissing):
-        await delivery.elsewhere(request(peer="10.1.2.3"), blob, [])
+        await delivery.answer(request(peer="10.1.2.3"), blob, [])
