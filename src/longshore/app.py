@@ -171,6 +171,8 @@ class Application:
         readiness = self._readiness
         if readiness.instance is None or self._api is None:
             return readiness.reason
+        if not self._state.server.complete:
+            return "Another process of the server is starting."
         now = asyncio.get_running_loop().time()
         if now - readiness.checked_at > _FRESH_SECONDS:
             health = await readiness.instance.health()

@@ -18,10 +18,20 @@ _NUMBER = struct.Struct("d")
 
 
 class ServerState:
-    """What all processes of a server know: whether it drains, and when its certificate expires."""
+    """What all processes of a server know: whether it is complete, whether it drains, and when its certificate expires."""
 
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 1 + _NUMBER.size)
+    def __init__(self, processes: int = 1) -> None:
+        self._processes = processes
+        self._memory = mmap.mmap(-1, 1 + _NUMBER.size + processes)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each of the processes has once been ready: from then on any connection finds one that can serve it."""
+        return all(self._memory[1 + _NUMBER.size :])
+
+    def count(self, number: int) -> None:
+        """The process of this number is ready."""
+        self._memory[1 + _NUMBER.size + number] = 1
 
     @property
     def draining(self) -> bool:
@@ -46,11 +56,13 @@ class ProcessState:
     """What the supervisor and one HTTP process know of each other. It is made before the process.
 
     Attributes:
+        number: The process' number among those of the server, from 0.
         patience: How many seconds the process may take to get ready before it accepts connections nevertheless.
         on_leave: What the process does, beside answering with `Connection: close`, when it is to accept no more.
     """
 
-    def __init__(self, server: ServerState, *, patience: float = 0.0) -> None:
+    def __init__(self, server: ServerState, number: int = 0, *, patience: float = 0.0) -> None:
+        self.number = number
         self.patience = patience
         self.on_leave: Callable[[], None] | None = None
         self._server = server
@@ -69,6 +81,7 @@ class ProcessState:
     def become_ready(self) -> None:
         """The process has opened everything."""
         self._memory[0] = 1
+        self._server.count(self.number)
 
     @property
     def closing(self) -> bool:

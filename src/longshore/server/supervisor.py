@@ -79,7 +79,7 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
         self._drain_delay = settings.drain_delay.total_seconds()
         self._listeners = listeners
         self._load = load
-        self._state = ServerState()
+        self._state = ServerState(settings.worker_processes)
         self._states: dict[Any, ProcessState] = {}
         self._patience = 0.0
         self._stopping = threading.Event()
@@ -140,7 +140,7 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
         self._listeners.close()
 
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:
-        state = ProcessState(self._state, patience=self._patience)
+        state = ProcessState(self._state, idx, patience=self._patience)
         if self._state.draining:
             state.close_connections()
         state.on_leave = partial(self._listeners.leave, idx)
