@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import mmap
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -26,8 +25,9 @@ from longshore.edge.observing import Observer, metrics_text
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.page import welcome
 from longshore.edge.request import ClientGone, Request
-from longshore.edge.response import Response, Sender, json_response
+from longshore.edge.response import Response, Sender, closing, json_response
 from longshore.instance import Instance, announce, first_start, missing_revision, open_database, open_instance
+from longshore.lifecycle import LEAVE, ProcessState, server_metrics
 from longshore.oci.errors import BadRequest, LongshoreError, NotFound, ServiceUnavailable, Unsupported
 
 _log = structlog.get_logger("longshore.app")
@@ -35,22 +35,6 @@ _log = structlog.get_logger("longshore.app")
 _CHECK_SECONDS = 1.0
 _FRESH_SECONDS = 2.0
 _COLLECT_AFTER_OBJECTS = 10_000
-
-
-class SharedState:
-    """One byte that the supervisor and its processes share: whether the server drains."""
-
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 1)
-
-    @property
-    def draining(self) -> bool:
-        """Whether the server is on its way out."""
-        return self._memory[0] == 1
-
-    def drain(self) -> None:
-        """From now on the server is unready."""
-        self._memory[0] = 1
 
 
 @dataclass(slots=True)
@@ -63,10 +47,10 @@ class _Readiness:
 class Application:
     """The ASGI application of one process."""
 
-    def __init__(self, settings: Settings, secret_key: bytes, shared: SharedState) -> None:
+    def __init__(self, settings: Settings, secret_key: bytes, state: ProcessState) -> None:
         self._settings = settings
         self._secret_key = secret_key
-        self._shared = shared
+        self._state = state
         self._proxies = TrustedProxies(settings.trusted_proxies, settings.external_url)
         self._observer = Observer(text=settings.log_format == "text")
         self._readiness = _Readiness()
@@ -83,6 +67,8 @@ class Application:
             return
         if scope["type"] != "http":
             return
+        if self._state.closing:
+            send = closing(scope, send)
         began = self._observer.begin()
         request = Request(scope, receive, proxies=self._proxies, body_seconds=self._stall_seconds)
         sender = Sender(send, stall_seconds=self._stall_seconds)
@@ -174,7 +160,7 @@ class Application:
 
     async def _metrics(self, _request: Request) -> Response:
         self._observer.flush()
-        text = metrics_text()
+        text = metrics_text() + server_metrics(self._state.server)
         if self._readiness.instance is not None:
             with suppress(LongshoreError):
                 text += await self._readiness.instance.metrics()
@@ -182,11 +168,13 @@ class Application:
 
     async def _missing(self) -> str | None:
         """What is missing to be ready; None when nothing is."""
-        if self._shared.draining:
+        if self._state.server.draining:
             return "The server is shutting down."
         readiness = self._readiness
         if readiness.instance is None or self._api is None:
             return readiness.reason
+        if not self._state.server.complete:
+            return "Another process of the server is starting."
         now = asyncio.get_running_loop().time()
         if now - readiness.checked_at > _FRESH_SECONDS:
             health = await readiness.instance.health()
@@ -221,6 +209,10 @@ class Application:
                     asyncio.create_task(self._become_ready()),
                     asyncio.create_task(self._observer.run()),
                 ]
+                asyncio.get_running_loop().add_signal_handler(LEAVE, self._state.leave)
+                if self._state.patience:
+                    # Accepting begins after the lifespan's start: until then clients wait, or another process serves them.
+                    await asyncio.wait(self._tasks[:1], timeout=self._state.patience)
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._shut_down()
@@ -240,6 +232,7 @@ class Application:
                     self._api = await asyncio.to_thread(instance.build_api)
                     self._readiness.reason = ""
                     _spare_collector()
+                    self._state.become_ready()
                     _log.info("ready", host=self._settings.host, port=self._settings.port)
                     return
                 if database is None:

@@ -63,7 +63,7 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Run the registry. Stop it with SIGTERM: transfers under way may finish."""
-    from longshore.server import serve as run  # noqa: PLC0415 - other commands don't pay for the server's imports
+    from longshore.server.serve import serve as run  # noqa: PLC0415 - other commands don't pay for the server's imports
 
     raise typer.Exit(run(settings_from(config), role.value))
 

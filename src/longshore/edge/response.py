@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import msgspec
 
-from longshore.edge.asgi import Send
+from longshore.edge.asgi import Message, Scope, Send
 from longshore.edge.request import ClientGone, Request
 
 Header = tuple[bytes, bytes]
@@ -53,6 +53,19 @@ class Response:
 def json_response(status: int, value: Any, headers: list[Header] | None = None) -> Response:
     """A JSON document."""
     return Response(status, [_JSON, *(headers or [])], msgspec.json.encode(value))
+
+
+def closing(scope: Scope, send: Send) -> Send:
+    """Sends like `send`, and says in each answer that the connection ends with it. HTTP/2 has a frame of its own for that."""
+    if scope["http_version"] == "2":
+        return send
+
+    async def close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        await send(message)
+
+    return close
 
 
 class Sender:

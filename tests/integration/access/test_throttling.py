@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from longshore.access.throttle import FREE_FAILURES, Throttle
-from longshore.app import Application, SharedState
+from longshore.app import Application
 from longshore.config import Settings
+from longshore.lifecycle import ProcessState, ServerState
 from tests.databases import Databases
 
 PASSWORD = "Secret-1234"
@@ -57,7 +58,7 @@ async def application(databases: Databases, tmp_path: Path) -> AsyncIterator[App
     """The whole application over a fresh database, with the administrator's password."""
     given = {"data_dir": tmp_path, "admin_password": PASSWORD}
     settings = Settings.model_validate(given | ({"database_url": databases.url} if databases.path is None else {}))
-    made = Application(settings, b"k" * 32, SharedState())
+    made = Application(settings, b"k" * 32, ProcessState(ServerState()))
     async with _started(made):
         yield made
 

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`longshore serve`: one supervisor, its HTTP processes and its worker process.
+
+The supervisor prepares what can be prepared once (locks, the embedded database's schema, the first administrator), forks, and
+waits for a signal. On SIGTERM the server becomes unready but goes on accepting for the drain delay, so that load balancers
+notice; then the HTTP processes stop accepting and finish their transfers within the drain timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import multiprocessing
+import os
+import shutil
+
+from longshore.config import Settings
+from longshore.server.background import WorkerProcess, run_worker
+from longshore.server.certificate import Certificate, load_certificate
+from longshore.server.environment import Role, lock_roles, metrics_directory, tune_allocator
+from longshore.server.listening import Listeners, check_port
+
+
+def serve(settings: Settings, role: Role) -> int:
+    """Runs the server until it is told to stop; returns the exit code.
+
+    Raises:
+        SettingsError: something in the settings or the environment keeps the server from starting; nothing was started.
+    """
+    multiprocessing.set_start_method("fork", force=True)
+    certificate = None if role == "worker" else load_certificate(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    locks = lock_roles(settings, role)
+    if role != "worker":
+        check_port(settings)
+    metrics = metrics_directory(settings, role)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics.resolve())
+    tune_allocator()
+
+    # Imported here: the directory above must be known when prometheus-client is first imported.
+    from longshore.edge.logging import configure_logging  # noqa: PLC0415
+    from longshore.instance import announce, prepare  # noqa: PLC0415
+    from longshore.system.secret import load_secret_key  # noqa: PLC0415
+
+    configure_logging(settings.log_level, settings.log_format)
+    secret_key = load_secret_key(settings)
+    password = asyncio.run(prepare(settings, secret_key))
+    announce(settings, password)
+    try:
+        if role == "worker":
+            run_worker(settings, secret_key)
+            return 0
+        return _serve_http(settings, secret_key, certificate, with_worker=role == "all")
+    finally:
+        shutil.rmtree(metrics, ignore_errors=True)
+        for lock in locks:
+            lock.close()
+
+
+def _serve_http(settings: Settings, secret_key: bytes, certificate: Certificate | None, *, with_worker: bool) -> int:
+    from longshore.app import Application  # noqa: PLC0415 - only this role pays for the import
+    from longshore.lifecycle import ProcessState  # noqa: PLC0415
+    from longshore.server.supervisor import Supervisor  # noqa: PLC0415
+
+    if settings.worker_processes > 1:
+        # Processes that are forked after the import share its memory. A single one imports it when /v2 serves already.
+        importlib.import_module("longshore.api.app")
+
+    def load(state: ProcessState) -> Application:
+        return Application(settings, secret_key, state)
+
+    listeners = Listeners(settings.host, settings.port, settings.worker_processes)
+    worker = WorkerProcess(lambda: run_worker(settings, secret_key), listeners.close) if with_worker else None
+    if worker is not None:
+        worker.start()
+    try:
+        Supervisor(settings, listeners, load, certificate).run()
+    except SystemExit as exit_:
+        return int(exit_.code or 0)
+    finally:
+        if worker is not None:
+            worker.stop()
+    return 0

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a front proxy sees of a server that stops: unready first, no connection that ends under a request, then nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.acceptance.replicas import ADMIN, Replica
+from tests.acceptance.server import check_log, free_port, log_tail
+
+HELLO = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@contextmanager
+def _draining(folder: Path) -> Iterator[Replica]:
+    """A server that has a drain delay; the block stops it."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LONGSHORE_PORT": str(free_port()),
+        "LONGSHORE_DATA_DIR": str(folder / "data"),
+        "LONGSHORE_ADMIN_PASSWORD": ADMIN.password,
+        "LONGSHORE_DRAIN_DELAY": "2s",
+        "LONGSHORE_WORKERS": "2",
+    }
+    replica = Replica(folder, environment, "all")
+    replica.start()
+    try:
+        yield replica
+        assert replica.running.wait(30) == 0, log_tail(replica.log)
+        check_log(replica.log)
+    finally:
+        if replica.running.poll() is None:
+            replica.kill()
+
+
+def _connect(replica: Replica) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", replica.port), timeout=10)
+
+
+def test_idle_connections_end_with_an_answer_while_the_server_drains(tmp_path: Path) -> None:
+    """A proxy's kept connection is closed by an answer, not under its next request; unready says so as well."""
+    with _draining(tmp_path) as replica, httpx.Client(base_url=replica.registry.url, trust_env=False) as client:
+        assert "connection" not in client.get("/livez").headers
+        replica.running.send_signal(signal.SIGTERM)
+        until = time.monotonic() + 2
+        while (answer := client.get("/readyz")).status_code == 200:
+            assert time.monotonic() < until
+        assert answer.status_code == 503
+        for path in ("/livez", "/v2/", "/api/v2.0/ping"):
+            answer = client.get(path)
+            assert answer.headers["connection"] == "close", path
+            assert answer.status_code < 500, path
+
+
+def test_a_request_that_follows_its_connection_late_is_answered(tmp_path: Path) -> None:
+    """Who has connected before the server stopped accepting may still ask; who comes later is refused at once."""
+    with _draining(tmp_path) as replica:
+        waiting = [_connect(replica) for _ in range(8)]
+        replica.running.send_signal(signal.SIGTERM)
+        until = time.monotonic() + 10
+        while True:
+            try:
+                _connect(replica).close()
+            except ConnectionRefusedError:
+                break
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        for connection in waiting:
+            connection.sendall(HELLO)
+        for connection in waiting:
+            answer = connection.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            assert b"connection: close" in answer.lower()
+            connection.close()
