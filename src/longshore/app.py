@@ -33,6 +33,8 @@ _log = structlog.get_logger("longshore.app")
 
 _CHECK_SECONDS = 1.0
 _FRESH_SECONDS = 2.0
+# How long a process that starts leaves connections to the listener's queue and to the processes beside it.
+_START_SECONDS = 5.0
 
 
 class SharedState:
@@ -72,6 +74,7 @@ class Application:
         self._api: Any = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
+        self._tried = asyncio.Event()
         self._stall_seconds = settings.transfer_timeout.total_seconds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -219,6 +222,9 @@ class Application:
                     asyncio.create_task(self._become_ready()),
                     asyncio.create_task(self._observer.run()),
                 ]
+                with suppress(TimeoutError):
+                    # Nobody is turned away because a process has been replaced a moment ago.
+                    await asyncio.wait_for(self._tried.wait(), _START_SECONDS)
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._shut_down()
@@ -248,6 +254,7 @@ class Application:
                     self._distribution = DistributionAPI(instance.distribution)
                     self._readiness.reason = "The API is being loaded."
                     self._readiness.instance = instance
+                    self._tried.set()
                     self._tasks.append(asyncio.create_task(instance.pulls.run(self._stop)))
                     continue
                 self._say(missing)
@@ -258,6 +265,7 @@ class Application:
             except Exception:  # noqa: BLE001 - whatever it is, the process must go on trying and say that it isn't ready
                 _log.exception("not ready")
                 self._readiness.reason = "Something unexpected keeps the process from getting ready; its log says what."
+            self._tried.set()
             await asyncio.sleep(_CHECK_SECONDS)
 
     def _say(self, reason: str) -> None:

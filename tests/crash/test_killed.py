@@ -33,11 +33,11 @@ def test_every_acknowledged_push_survives_kills(
     """Supervisor, HTTP processes and worker are killed at random; all that was answered with 201 pulls byte for byte."""
     seed = int(os.environ.get("LONGSHORE_FUZZ_SEED") or random.SystemRandom().randrange(1_000_000))
     choice = random.Random(seed)
-    settings = {"LONGSHORE_SECRET_KEY": "a-secret-key-of-the-tests-0123456789"}
+    settings: dict[str, str] = {}
     if databases.path is None:
         settings["LONGSHORE_DATABASE_URL"] = databases.url
     acknowledged = Acknowledged()
-    with KilledServer(tmp_path / "server", settings, choice) as server:
+    with KilledServer(tmp_path / "server", settings, choice=choice) as server:
         clients = [PushingClient(server.registry, number, seed, acknowledged) for number in range(_CLIENTS)]
         for client in clients:
             client.start()
