@@ -13,8 +13,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 _START_SECONDS = 30.0
 # Speed over safety: nothing in here outlives the tests. What PostgreSQL promises about fsync isn't ours to test.
@@ -54,19 +57,101 @@ def programs() -> Path:
     return Path(found).resolve().parent
 
 
+@dataclass(slots=True)
+class Cluster:
+    """A PostgreSQL server that is started, stopped, frozen and started again on the same data and port."""
+
+    programs: Path
+    data: Path
+    user: str | None
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its URL without a database."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Starts it and waits until it lets somebody in."""
+        options = [argument for name, value in _SETTINGS.items() for argument in ("-c", f"{name}={value}")]
+        self.process = subprocess.Popen(
+            [str(self.programs / "postgres"), "-D", str(self.data), "-p", str(self.port), *options],
+            user=self.user,
+            cwd=self.data.parent,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - nothing else ends it after a kill -9
+        )
+        _wait(self.process, self.programs / "pg_isready", self.port)
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """Stops it: at once (SIGQUIT, as a crash does), or after it has thrown everybody out (SIGINT)."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        process.send_signal(how)
+        try:
+            process.wait(10)
+        finally:
+            process.kill()
+            process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Nothing of it answers: not the listener, not a backend. Who connects gets as far as the kernel's queue."""
+        assert self.process is not None
+        listener = psutil.Process(self.process.pid)
+        # The listener first: it could start another process meanwhile.
+        listener.suspend()
+        stopped = [listener, *listener.children(recursive=True)]
+        for process in stopped[1:]:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in reversed(stopped):
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
+
+    @contextmanager
+    def standby(self) -> Iterator[Cluster]:
+        """A running copy that follows this one and takes no writes."""
+        copy = Cluster(self.programs, self.data.with_name("standby"), self.user, _free_port())
+        command = [
+            str(self.programs / "pg_basebackup"),
+            "-d",
+            f"{self.url}/postgres",
+            "-D",
+            str(copy.data),
+            "-R",
+            "-c",
+            "fast",
+        ]
+        subprocess.run(command, check=True, user=self.user, cwd=self.data.parent, stdout=subprocess.DEVNULL)
+        copy.start()
+        try:
+            yield copy
+        finally:
+            copy.stop()
+
+    def promote(self) -> None:
+        """Makes a standby the server that takes writes."""
+        command = [str(self.programs / "pg_ctl"), "promote", "-w", "-D", str(self.data)]
+        subprocess.run(command, check=True, user=self.user, cwd=self.data.parent, stdout=subprocess.DEVNULL)
+
+
 @contextmanager
-def server() -> Iterator[str]:
-    """Starts a server and yields its URL without a database: `postgresql://postgres@127.0.0.1:port`."""
+def cluster() -> Iterator[Cluster]:
+    """A running server in a temporary folder."""
     where = programs()
     with tempfile.TemporaryDirectory(prefix="longshore-postgresql-", ignore_cleanup_errors=True) as folder:
         user = _user()
         if user is not None:
             shutil.chown(folder, user)
-        data = Path(folder, "data")
+        running = Cluster(where, Path(folder, "data"), user, _free_port())
         initdb = [
             str(where / "initdb"),
             "-D",
-            str(data),
+            str(running.data),
             "-U",
             "postgres",
             "-A",
@@ -77,20 +162,18 @@ def server() -> Iterator[str]:
             "-N",
         ]
         subprocess.run(initdb, check=True, user=user, stdout=subprocess.DEVNULL, cwd=folder)
-        port = _free_port()
-        options = [argument for name, value in _SETTINGS.items() for argument in ("-c", f"{name}={value}")]
-        process = subprocess.Popen(
-            [str(where / "postgres"), "-D", str(data), "-p", str(port), *options],
-            user=user,
-            cwd=folder,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads run yet, and nothing else ends it after a kill -9
-        )
         try:
-            _wait(process, where / "pg_isready", port)
-            yield f"postgresql://postgres@127.0.0.1:{port}"
+            running.start()
+            yield running
         finally:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(10)
+            running.stop()
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Starts a server and yields its URL without a database: `postgresql://postgres@127.0.0.1:port`."""
+    with cluster() as running:
+        yield running.url
 
 
 def _user() -> str | None:

@@ -35,6 +35,8 @@ _log = structlog.get_logger("longshore.app")
 _CHECK_SECONDS = 1.0
 _FRESH_SECONDS = 2.0
 _COLLECT_AFTER_OBJECTS = 10_000
+# How long a process that starts leaves connections to the listener's queue and to the processes beside it.
+_START_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class Application:
         self._api: Any = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
+        self._tried = asyncio.Event()
         self._stall_seconds = settings.transfer_timeout.total_seconds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -210,9 +213,11 @@ class Application:
                     asyncio.create_task(self._observer.run()),
                 ]
                 asyncio.get_running_loop().add_signal_handler(LEAVE, self._state.leave)
+                # Accepting begins after the lifespan's start: until then clients wait, or another process serves them.
                 if self._state.patience:
-                    # Accepting begins after the lifespan's start: until then clients wait, or another process serves them.
                     await asyncio.wait(self._tasks[:1], timeout=self._state.patience)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._tried.wait(), _START_SECONDS)
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._shut_down()
@@ -244,6 +249,7 @@ class Application:
                     self._distribution = DistributionAPI(instance.distribution)
                     self._readiness.reason = "The API is being loaded."
                     self._readiness.instance = instance
+                    self._tried.set()
                     self._tasks.append(asyncio.create_task(instance.pulls.run(self._stop)))
                     continue
                 self._say(missing)
@@ -254,6 +260,7 @@ class Application:
             except Exception:  # noqa: BLE001 - whatever it is, the process must go on trying and say that it isn't ready
                 _log.exception("not ready")
                 self._readiness.reason = "Something unexpected keeps the process from getting ready; its log says what."
+            self._tried.set()
             await asyncio.sleep(_CHECK_SECONDS)
 
     def _say(self, reason: str) -> None:

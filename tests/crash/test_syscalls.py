@@ -63,6 +63,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         for child in psutil.Process(process.pid).children() if process.poll() is None else ():
             child.kill()
         process.kill()
+        process.wait()
     return _joined(output.read_text(errors="replace").splitlines())
 
 

@@ -69,6 +69,7 @@ def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
             assert process.wait(30) == 0, log.read_text()
         finally:
             process.kill()
+            process.wait()
 
 
 def ready(port: int) -> bool:
