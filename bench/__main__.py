@@ -151,7 +151,7 @@ def _check_room(scratch: Path, size: Size, servers: Sequence[Server]) -> None:
     Raises:
         Unavailable: the disk hasn't room for it.
     """
-    needed = 5 * size.pushed[1] * len(servers) + 20_000 * size.scale_repositories * len(servers)
+    needed = 6 * size.pushed[1] * len(servers) + 20_000 * size.scale_repositories * len(servers)
     if (free := shutil.disk_usage(scratch).free) < needed:
         raise machine.Unavailable(
             f"{scratch.parent} has {free / 1e9:.0f} GB left, the benchmark needs {needed / 1e9:.0f}: see --directory"

@@ -80,8 +80,8 @@ class Target:
     def _shown(self, value: float, *, exact: bool = False) -> str:
         if self.beside or self.beside_case:
             text = f"{value:.2f}" if exact else f"{value:g}"
-            of = self.beside[0] if len(self.beside) == 1 else "the best peer" if self.beside else "that"
-            return f"{text}x" if exact else f"{text}x {of}"
+            of = "" if self.beside_case else f" {self.beside[0]}" if len(self.beside) == 1 else " the best peer"
+            return f"{text}x" if exact else f"{text}x{of}"
         digits = 1 if exact and value < 100 else 0
         return f"{value:,.{digits}f}{self.unit}"
 

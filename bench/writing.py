@@ -19,55 +19,67 @@ from bench.sizes import MIB, Size
 
 _CLIENTS = 64
 _STORM_ROUND = 2
+# Bytes that one server takes in before its data is thrown away and it begins again.
+_HELD = 5 * 1024 * MIB
 # No two pushes of a run send the same bytes: a server that knows them already would have nothing to do.
 _seeds = itertools.count(1_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LargePush:
-    """One way to push large blobs; `chunk` is the bytes of each PATCH, 0 for one body."""
+    """One way to push large blobs; `chunk` is the bytes of each PATCH, 0 for one body; `long` means fewer rounds."""
 
     key: str
     size: int
     chunk: int = 0
     streams: int = 1
-    two_cores: bool = False
     long: bool = False
 
-    @property
-    def title(self) -> str:
+    def title(self, cores: int) -> str:
         """What a table calls it."""
         body = f"in chunks of {_bytes(self.chunk)}" if self.chunk else "in one body"
         streams = f", {self.streams} at once" if self.streams > 1 else ""
-        return f"{_bytes(self.size)} {body}{streams}{', server on two cores' if self.two_cores else ''}"
+        return f"{_bytes(self.size)} {body}{streams}{', server on two cores' if cores > 1 else ''}"
 
 
 def large_pushes(bench: Bench, size: Size) -> Iterable[Case]:
     """W5: large blobs in one body and in chunks, one and several at once, on one core and on two; CPU for each gigabyte.
 
-    Every group of pushes begins with empty servers, so that the disk needn't hold all of them.
+    Some pushes share a set of servers that were empty at its beginning: the disk needn't hold all that is ever pushed.
     """
     large, very_large = size.pushed
     small_chunk, large_chunk = size.chunks
-    groups = [
-        [
-            LargePush(key="one-body", size=large),
-            LargePush(key="small-chunks", size=large, chunk=small_chunk),
-            LargePush(key="large-chunks", size=large, chunk=large_chunk),
-        ],
-        [LargePush(key="very-large", size=very_large, long=True)],
-        [LargePush(key="streams", size=large, streams=size.streams, long=True)],
-        [
-            LargePush(key="two-cores", size=large, two_cores=True),
-            LargePush(key="two-cores-streams", size=large, streams=size.streams, two_cores=True, long=True),
-        ],
+    on_one = [
+        LargePush(key="one-body", size=large),
+        LargePush(key="small-chunks", size=large, chunk=small_chunk),
+        LargePush(key="large-chunks", size=large, chunk=large_chunk),
+        LargePush(key="very-large", size=very_large, long=True),
+        LargePush(key="streams", size=large, streams=size.streams, long=True),
+    ]
+    on_two = [
+        LargePush(key="two-cores", size=large),
+        LargePush(key="two-cores-streams", size=large, streams=size.streams, long=True),
     ]
     servers = [server for server in storage_servers(bench) if server.pushable]
-    for ways in groups:
-        cores = bench.cores.both if ways[0].two_cores else (bench.cores.server,)
-        with fresh(servers, bench.scratch / "fresh", cores):
-            for way in ways:
-                yield _pushes(bench, way, servers, size.long_rounds if way.long else None)
+    for ways, cores in ((on_one, (bench.cores.server,)), (on_two, bench.cores.both)):
+        for group in _groups(ways, size):
+            with fresh(servers, bench.scratch / "fresh", cores):
+                for way in group:
+                    yield _pushes(bench, way, servers, size.long_rounds if way.long else None, cores)
+
+
+def _groups(ways: Sequence[LargePush], size: Size) -> list[list[LargePush]]:
+    """The ways in their order, so many together as the disk of one server may hold."""
+    volumes = [way.size * way.streams * (size.long_rounds if way.long else size.rounds) for way in ways]
+    groups: list[list[LargePush]] = [[]]
+    held = 0
+    for way, volume in zip(ways, volumes, strict=True):
+        if groups[-1] and held + volume > _HELD:
+            groups.append([])
+            held = 0
+        groups[-1].append(way)
+        held += volume
+    return groups
 
 
 @contextmanager
@@ -87,7 +99,7 @@ def fresh(servers: Sequence[Server], folder: Path, cores: Sequence[int]) -> Iter
         server.start()
 
 
-def _pushes(bench: Bench, way: LargePush, servers: Sequence[Server], rounds: int | None) -> Case:
+def _pushes(bench: Bench, way: LargePush, servers: Sequence[Server], rounds: int | None, cores: Sequence[int]) -> Case:
     def run(server: Server, _: int) -> Sample:
         repository = f"{PROJECT}/pushed"
         opens = server.authorization([repository]).get(repository, "")
@@ -110,7 +122,7 @@ def _pushes(bench: Bench, way: LargePush, servers: Sequence[Server], rounds: int
             },
         )
 
-    case = Case(key=way.key, title=way.title, cpu_unit="ms")
+    case = Case(key=way.key, title=way.title(len(cores)), cpu_unit="ms")
     return bench.interleave(case, run, servers=servers, rounds=rounds, settle=True)
 
 
