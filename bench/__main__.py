@@ -6,77 +6,45 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import machine, reading, report, starting, writing
-from bench.content import Corpus, check_gate, seed
-from bench.measure import Bench, Case, GateFailed
-from bench.servers import Longshore, Server, peers
+from bench import machine, pulling, reading, report, signing_in, starting, writing
+from bench.content import Corpus
+from bench.gate import check_gate
+from bench.load import GateFailed, Loader
+from bench.longshore import CONFIGURATIONS, Longshore
+from bench.measure import Bench, Case
+from bench.peers import PEERS
+from bench.prepared import Preparation
+from bench.servers import Server
+from bench.sizes import SIZES, Size
 
 _RESULTS = Path(__file__).parent / "RESULTS.md"
-_MIB = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
-    """How much of everything there is."""
-
-    repositories: int
-    images: int
-    large_bytes: int
-    push_bytes: int
-    chunk_bytes: int
-    storm_images: int
-    seconds: float
-    rounds: int
-    idle_share: float
-
-
-_SIZES = {
-    "tiny": Size(
-        repositories=2,
-        images=6,
-        large_bytes=_MIB,
-        push_bytes=4 * _MIB,
-        chunk_bytes=_MIB,
-        storm_images=8,
-        seconds=0.3,
-        rounds=1,
-        idle_share=0.02,
-    ),
-    "standard": Size(
-        repositories=100,
-        images=1000,
-        large_bytes=10_000_000,
-        push_bytes=256 * _MIB,
-        chunk_bytes=5 * _MIB,
-        storm_images=300,
-        seconds=3,
-        rounds=5,
-        idle_share=1,
-    ),
-}
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "longshore-bench"
 _TITLES = {
     "W1": "W1: manifests, 64 connections",
+    "W2": "W2: tokens, 64 connections",
     "W3": "W3: small blobs, 64 connections",
-    "W4": "W4: large blobs, 16 connections",
-    "W5": "W5: one large push (CPU for each GB)",
-    "W6": "W6: CI storm, images of two 1 KiB blobs, 16 clients",
+    "W4": "W4: image pulls (CPU for each GB)",
+    "W5": "W5: large pushes (CPU for each GB)",
+    "W6": "W6: CI storm, images of two 1 KiB blobs, 64 clients",
     "W12": "W12: start and idle",
 }
+_SERVERS = [configuration.name for configuration in CONFIGURATIONS] + [kind.name for kind in PEERS]
 
 
 def main() -> int:
     """Parses the call and runs it; the exit code is 1 when the gate failed and 2 when something is missing."""
     options = _parser().parse_args()
     try:
-        _run(options, _SIZES[options.size])
+        _run(options, SIZES[options.size])
     except machine.Unavailable as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -89,93 +57,133 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--workload", choices=list(_TITLES), nargs="+", default=list(_TITLES), help="default: all")
-    parser.add_argument("--rounds", type=int, help="of each server and case (default: 5)")
-    parser.add_argument("--seconds", type=float, help="of each round of reading (default: 3)")
-    parser.add_argument(
-        "--peers", nargs="*", default=["docker-registry", "nginx"], help="default: docker-registry nginx"
-    )
+    parser.add_argument("--server", choices=_SERVERS, nargs="+", help="default: all that the machine has")
+    parser.add_argument("--size", choices=list(SIZES), default="default", help="default: default")
+    parser.add_argument("--rounds", type=int, help="of each server and case (default: that of the size)")
+    parser.add_argument("--seconds", type=float, help="of each round of load (default: that of the size)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="LONGSHORE_NAME=VALUE", help="a setting of Longshore"
     )
     parser.add_argument("--directory", type=Path, help="where the data goes meanwhile (default: the temporary folder)")
-    parser.add_argument("--output", type=Path, help=f"default: {_RESULTS} for the standard size, nowhere for others")
-    size = os.environ.get("LONGSHORE_BENCH_SIZE", "standard")
-    parser.add_argument("--size", choices=list(_SIZES), default=size, help="default: LONGSHORE_BENCH_SIZE or standard")
+    parser.add_argument("--cache", type=Path, default=_CACHE, help=f"where prepared data is kept (default: {_CACHE})")
+    parser.add_argument("--output", type=Path, help=f"default: {_RESULTS} for the default size, nowhere for others")
     return parser
 
 
 def _run(options: argparse.Namespace, size: Size) -> None:
+    began = time.monotonic()
     cores = machine.Cores.choose()
     machine.require("wrk", "wrk")
     machine.require("taskset", "util-linux")
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
-    settings = dict(setting.split("=", 1) for setting in options.set)
+    # This process asks and checks, and stays off the servers' core.
+    os.sched_setaffinity(0, {cores.load})
     with tempfile.TemporaryDirectory(prefix="longshore-bench-", dir=options.directory) as folder:
         scratch = Path(folder)
-        servers: list[Server] = [
-            Longshore(scratch / "longshore", cores, settings),
-            *peers(scratch, cores, options.peers),
-        ]
+        # PostgreSQL's own user has to reach its folder.
+        scratch.chmod(0o755)
+        loader = Loader(core=cores.load, scratch=scratch, client=machine.client(scratch))
+        servers = _servers(scratch, cores, options)
+        _check_room(scratch, size, servers)
+        rounds, seconds = options.rounds or size.rounds, options.seconds or size.seconds
         bench = Bench(
-            servers=servers,
-            cores=cores,
-            scratch=scratch,
-            client=machine.client(scratch),
-            rounds=options.rounds or size.rounds,
-            seconds=options.seconds or size.seconds,
-            say=_say,
+            servers=servers, cores=cores, scratch=scratch, loader=loader, rounds=rounds, seconds=seconds, say=_say
         )
         run = report.Run(
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             command=f"python -m bench {shlex.join(sys.argv[1:])}".strip(),
             machine=f"{machine.description()}, {machine.file_system(scratch)}",
             load=load,
+            rounds=f"{rounds} rounds of {seconds:g} s ({min(rounds, size.long_rounds)} where a round takes long)",
             versions=[f"{server.name}: {server.version()}" for server in servers],
         )
+        preparation = Preparation(cache=options.cache, loader=loader, size=size, size_name=options.size, say=_say)
         try:
-            sections = _measure(bench, size, options.workload)
+            corpus = preparation.lay(servers)
+            sections = _measure(bench, corpus, size, options.workload)
         finally:
             for server in servers:
                 with suppress(OSError):
                     server.kill()
-    output = options.output or (_RESULTS if options.size == "standard" else None)
+    for section in sections:
+        sys.stdout.write(f"\n{section.table}")
+    output = options.output or (_RESULTS if options.size == "default" else None)
     if output is not None:
         report.write(output, sections, run)
         _say(f"written to {output}")
+    _say(f"the whole run took {time.monotonic() - began:.0f} s")
 
 
-def _measure(bench: Bench, size: Size, wanted: Sequence[str]) -> dict[str, str]:
+def _servers(scratch: Path, cores: machine.Cores, options: argparse.Namespace) -> list[Server]:
+    """The servers that are wanted and that the machine has.
+
+    Raises:
+        Unavailable: one that was named is missing, or clients can push to none.
+    """
+    settings = dict(setting.split("=", 1) for setting in options.set)
+    wanted = options.server or [name for name in _SERVERS if not _missing(name)]
+    for name in wanted:
+        for program in _missing(name):
+            raise machine.Unavailable(f"{name} needs {program}, which isn't installed (.ci/install-tools brings it)")
+    here = [cores.server]
+    servers: list[Server] = [
+        Longshore(scratch / one.name, here, one, settings) for one in CONFIGURATIONS if one.name in wanted
+    ]
+    servers += [kind(scratch / kind.name, here) for kind in PEERS if kind.name in wanted]
+    if not any(server.pushable for server in servers):
+        raise machine.Unavailable(
+            "nginx has nothing to serve without a server that clients can push to: name one more."
+        )
+    return servers
+
+
+def _missing(name: str) -> list[str]:
+    """The programs that a server needs and the machine hasn't."""
+    for configuration in CONFIGURATIONS:
+        if configuration.name == name:
+            return [program for program in configuration.programs() if machine.find(program) is None]
+    return [] if machine.find(name) is not None else [name]
+
+
+def _check_room(scratch: Path, size: Size, servers: Sequence[Server]) -> None:
+    """Every server keeps what it was given and what one group of large pushes brings.
+
+    Raises:
+        Unavailable: the disk hasn't room for it.
+    """
+    needed = 6 * size.pushed[1] * len(servers) + 20_000 * size.scale_repositories * len(servers)
+    if (free := shutil.disk_usage(scratch).free) < needed:
+        raise machine.Unavailable(
+            f"{scratch.parent} has {free / 1e9:.0f} GB left, the benchmark needs {needed / 1e9:.0f}: see --directory"
+        )
+
+
+def _measure(bench: Bench, corpus: Corpus, size: Size, wanted: Sequence[str]) -> list[report.Section]:
     for server in bench.servers:
         server.start()
-        if isinstance(server, Longshore):
-            server.prepare()
-    corpus = seed(bench, repositories=size.repositories, images=size.images, large_bytes=size.large_bytes)
+    names = corpus.repositories()
+    for server in bench.servers:
+        corpus.authorization[server.name] = server.authorization(names)
     check_gate(bench, corpus)
-    sections = {}
+    sections = []
     for name, workload in _workloads(bench, corpus, size).items():
         if name in wanted:
+            began = time.monotonic()
             _say(_TITLES[name])
-            sections[name] = report.table(_TITLES[name], list(workload()))
-    for content in sections.values():
-        sys.stdout.write(f"\n{content}")
+            sections.append(report.section(name, _TITLES[name], list(workload())))
+            _say(f"  {name} took {time.monotonic() - began:.0f} s")
     return sections
 
 
 def _workloads(bench: Bench, corpus: Corpus, size: Size) -> dict[str, Callable[[], Iterable[Case]]]:
-    mib = size.push_bytes // _MIB
-    ways = [
-        writing.LargePush(title=f"{mib} MiB in one body", size=size.push_bytes, chunk=0),
-        writing.LargePush(
-            title=f"{mib} MiB in chunks of {size.chunk_bytes // _MIB} MiB", size=size.push_bytes, chunk=size.chunk_bytes
-        ),
-    ]
     return {
         "W1": lambda: reading.manifests(bench, corpus),
+        "W2": lambda: signing_in.logins(bench, corpus),
         "W3": lambda: reading.small_blobs(bench, corpus),
-        "W4": lambda: reading.large_blobs(bench, corpus),
-        "W5": lambda: writing.large_pushes(bench, ways),
-        "W6": lambda: writing.storm(bench, corpus, images=size.storm_images),
-        "W12": lambda: starting.starts(bench, corpus, idle_share=size.idle_share),
+        "W4": lambda: pulling.pulls(bench, corpus),
+        "W5": lambda: writing.large_pushes(bench, size),
+        "W6": lambda: writing.storm(bench, corpus),
+        "W12": lambda: starting.starts(bench, corpus),
     }
 
 

@@ -1,86 +1,115 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the servers hold: the same random images on all of them, and the gate that checks that they give them back."""
+"""What the servers hold: the same random images on all of them, pushed as clients push."""
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.measure import Bench, GateFailed, wait_for_lines
-from bench.servers import PROJECT, Longshore, Nginx, Server, get
+from bench.asking import INDEX, MANIFEST, get, request
+from bench.load import GateFailed, Loader
+from bench.scale import Scale
+from bench.servers import PROJECT, Server
+from bench.sizes import Size
+
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+_CONFIG_BYTES = 4096
+_SEED = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """One image that every server holds: a manifest under a tag, and its two blobs."""
+    """One small image: a manifest under a tag, and its two blobs."""
 
     repository: str
     tag: str
     digest: str
     blobs: tuple[str, ...]
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A blob of the layered image."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layered:
+    """The image that W4 pulls: an index, a manifest, a configuration and seven layers."""
+
+    repository: str
+    tag: str
+    digest: str
+    manifest: str
+    blobs: tuple[Piece, ...]
+
     @property
-    def manifest_path(self) -> str:
-        """Its URL's path, by tag."""
-        return f"/v2/{self.repository}/manifests/{self.tag}"
+    def largest(self) -> Piece:
+        """Its largest layer."""
+        return max(self.blobs, key=lambda blob: blob.size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What was pushed to a server: from the same seeds, so it is the same on each."""
+
+    images: tuple[Image, ...]
+    layered: Layered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """Everything that was laid into the servers, and what opens it: by server name, then by repository."""
+    """Everything that the servers hold, and what opens it: by server name, then by repository."""
 
-    images: Sequence[Image]
-    large_repository: str
-    large_digest: str
+    content: Content
+    scale: Scale
     authorization: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The small images."""
+        return self.content.images
+
+    @property
+    def layered(self) -> Layered:
+        """The image of several layers."""
+        return self.content.layered
 
     def opens(self, server: Server, repository: str) -> str:
         """The Authorization header's value for a repository on a server; empty where none is needed."""
-        return self.authorization[server.name].get(repository, "")
+        return self.authorization.get(server.name, {}).get(repository, "")
+
+    def repositories(self) -> list[str]:
+        """Every repository that a workload asks for, except those that it makes."""
+        names = [image.repository for image in self.images]
+        artifacts = [*self.scale.hot(), *self.scale.cold(), *(one for one, _ in self.scale.crowded())]
+        names += [artifact.repository for artifact in artifacts]
+        return list(dict.fromkeys([*names, self.scale.lonely().repository, self.layered.repository]))
 
 
-def seed(bench: Bench, *, repositories: int, images: int, large_bytes: int) -> Corpus:
-    """Pushes the images and one large blob to every server, from the same seed."""
-    names = [f"{PROJECT}/team{number % 10}/image{number}" for number in range(repositories)]
-    large_repository = f"{PROJECT}/large"
-    authorization: dict[str, dict[str, str]] = {}
-    seeded: list[Image] = []
-    large_digest = ""
-    for server in bench.servers:
-        if not server.pushable:
-            continue
-        bench.say(f"seeding {server.name} with {images} images in {repositories} repositories")
-        opens = authorization[server.name] = server.authorization([*names, large_repository])
-        targets = targets_file(bench, opens, names)
-        output = bench.scratch / "seeded.jsonl"
-        bench.push(server, "images", "-repositories", str(targets), "-images", str(images), "-output", str(output))
-        told, _ = bench.push(
-            server,
-            "blob",
-            "-repository",
-            large_repository,
-            "-authorization",
-            opens.get(large_repository, ""),
-            "-size",
-            str(large_bytes),
-        )
-        large_digest = told["digest"]
-        seeded = pushed_images(output)
-    seeded.sort(key=lambda image: int(image.tag[1:]))
-    corpus = Corpus(
-        images=seeded, large_repository=large_repository, large_digest=large_digest, authorization=authorization
-    )
-    _fill_files(bench, corpus)
-    return corpus
+def push_content(server: Server, loader: Loader, size: Size) -> Content:
+    """Pushes the images to a server that runs."""
+    names = [f"{PROJECT}/team{number % 10}/image{number}" for number in range(size.repositories)]
+    opens = server.authorization([*names, _layered_repository()])
+    output = loader.scratch / "pushed.jsonl"
+    targets = targets_file(loader, opens, names)
+    arguments = ["-repositories", str(targets), "-images", str(size.images), "-output", str(output)]
+    loader.run(server, "images", *arguments)
+    images = sorted(pushed_images(output), key=lambda image: int(image.tag[1:]))
+    return Content(images=tuple(images), layered=_push_layered(server, loader, size, opens))
 
 
-def targets_file(bench: Bench, opens: dict[str, str], names: Sequence[str]) -> Path:
+def targets_file(loader: Loader, opens: dict[str, str], names: Sequence[str]) -> Path:
     """The file that tells the pushing client where to push."""
-    path = bench.scratch / "targets.json"
+    path = loader.scratch / "targets.json"
     path.write_text(
         json.dumps([{"repository": name, "authorization": opens.get(name, "")} for name in names]), encoding="ascii"
     )
@@ -98,29 +127,48 @@ def pushed_images(output: Path) -> list[Image]:
     return found
 
 
-def _fill_files(bench: Bench, corpus: Corpus) -> None:
-    """Lays what Longshore holds into the peers that serve plain files; every byte of it is checked on the way."""
-    source = bench.servers[0]
-    peers = [server for server in bench.servers if isinstance(server, Nginx)]
-    for peer in peers:
-        corpus.authorization[peer.name] = {}
-    wanted = [
-        (f"/v2/{image.repository}/{kind}", image.repository, digest)
-        for image in corpus.images
-        for kind, digest in [
-            (f"manifests/{image.tag}", image.digest),
-            (f"manifests/{image.digest}", image.digest),
-            *((f"blobs/{blob}", blob) for blob in image.blobs),
-        ]
+def _layered_repository() -> str:
+    return f"{PROJECT}/layered"
+
+
+def _push_layered(server: Server, loader: Loader, size: Size, opens: dict[str, str]) -> Layered:
+    repository = _layered_repository()
+    authorization = opens.get(repository, "")
+    blobs = []
+    for number, length in enumerate([_CONFIG_BYTES, *size.layers]):
+        arguments = ["-repository", repository, "-authorization", authorization, "-size", str(length)]
+        told = loader.run(server, "blob", *arguments, "-seed", str(_SEED + number))
+        blobs.append(Piece(digest=told["digests"][0], size=length))
+    described = [
+        {"mediaType": _LAYER if number else _CONFIG, "digest": blob.digest, "size": blob.size}
+        for number, blob in enumerate(blobs)
     ]
-    large = f"/v2/{corpus.large_repository}/blobs/{corpus.large_digest}"
-    wanted.append((large, corpus.large_repository, corpus.large_digest))
-    for path, repository, digest in wanted if peers else ():
-        content = checked(source, path, corpus.opens(source, repository), digest)
-        for peer in peers:
-            file = peer.root / path[1:]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+    manifest = json.dumps(
+        {"schemaVersion": 2, "mediaType": MANIFEST, "config": described[0], "layers": described[1:]}
+    ).encode()
+    digest = _put(server, repository, "", MANIFEST, manifest, authorization)
+    platform = {"architecture": "amd64", "os": "linux"}
+    child = {"mediaType": MANIFEST, "digest": digest, "size": len(manifest), "platform": platform}
+    index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [child]}).encode()
+    tag = "latest"
+    return Layered(
+        repository=repository,
+        tag=tag,
+        digest=_put(server, repository, tag, INDEX, index, authorization),
+        manifest=digest,
+        blobs=tuple(blobs),
+    )
+
+
+def _put(server: Server, repository: str, tag: str, media_type: str, payload: bytes, authorization: str) -> str:
+    """Pushes a manifest, by digest without a tag; its digest."""
+    digest = f"sha256:{hashlib.sha256(payload).hexdigest()}"
+    headers = {"Content-Type": media_type} | ({"Authorization": authorization} if authorization else {})
+    path = f"/v2/{repository}/manifests/{tag or digest}"
+    status, body = request(server.port, "PUT", path, headers, payload)
+    if status != http.client.CREATED:
+        raise GateFailed(f"{server.name}: PUT {path}: {status} {body.decode(errors='replace')}")
+    return digest
 
 
 def checked(server: Server, path: str, authorization: str, digest: str) -> bytes:
@@ -131,7 +179,7 @@ def checked(server: Server, path: str, authorization: str, digest: str) -> bytes
     """
     status, body = get(server.port, path, authorization)
     found = f"sha256:{hashlib.sha256(body).hexdigest()}"
-    if status != 200 or found != digest:
+    if status != http.client.OK or found != digest:
         raise GateFailed(f"{server.name}: {path} answered {status} with {len(body)} bytes of {found}, not {digest}")
     return body
 
@@ -144,48 +192,6 @@ def check_images(server: Server, images: Sequence[Image], authorization: dict[st
     """
     for image in random.Random(len(images)).sample(images, min(most, len(images))):
         opens = authorization.get(image.repository, "")
-        checked(server, image.manifest_path, opens, image.digest)
+        checked(server, f"/v2/{image.repository}/manifests/{image.tag}", opens, image.digest)
         for blob in image.blobs:
             checked(server, f"/v2/{image.repository}/blobs/{blob}", opens, blob)
-
-
-def check_gate(bench: Bench, corpus: Corpus) -> None:
-    """The gate before everything: digests are right, strangers stay out, and what was acknowledged survives `kill -9`.
-
-    Raises:
-        GateFailed: something isn't so.
-    """
-    for server in bench.servers:
-        check_images(server, corpus.images, corpus.authorization[server.name])
-        if isinstance(server, Longshore):
-            _check_locked(server, corpus)
-            _check_kill(bench, server)
-            check_images(server, corpus.images, corpus.authorization[server.name])
-    bench.say("gate: digests right, strangers refused, acknowledged images there after kill -9")
-
-
-def _check_locked(server: Longshore, corpus: Corpus) -> None:
-    for path in (
-        corpus.images[0].manifest_path,
-        f"/v2/{corpus.images[0].repository}/blobs/{corpus.images[0].blobs[0]}",
-    ):
-        for authorization in ("", "Bearer abc.def.ghi"):
-            status, _ = get(server.port, path, authorization)
-            if status != 401:
-                raise GateFailed(f"{path} answered {status} instead of 401 to {authorization or 'nobody'!r}")
-
-
-def _check_kill(bench: Bench, server: Longshore) -> None:
-    """Kills the server in the middle of pushes; what was acknowledged is there afterwards."""
-    name = f"{PROJECT}/killed"
-    opens = server.authorization([name])
-    output = bench.scratch / "killed.jsonl"
-    command = ["images", "-repositories", str(targets_file(bench, opens, [name])), "-images", "5000", "-seed", "77"]
-    with bench.pushing(server, *command, "-clients", "8", "-output", str(output)) as client:
-        wait_for_lines(output, 20)
-        server.kill()
-        client.wait(60)
-    server.start()
-    acknowledged = pushed_images(output)
-    check_images(server, acknowledged, opens, most=len(acknowledged))
-    bench.say(f"gate: {len(acknowledged)} images were acknowledged before kill -9")

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+import resource
 import shutil
 import socket
 import subprocess
@@ -25,9 +27,17 @@ class Unavailable(Exception):  # noqa: N818 - a fact about the machine, said to 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cores:
-    """Where the server under test runs, and where its load comes from."""
+    """Where the server under test runs, with its database and its object store, and where its load comes from.
+
+    Attributes:
+        server: The one core of the server.
+        both: The two cores of the server where a workload gives it two. Of a machine with two cores, the load has one of
+            them as well.
+        load: The core of the load.
+    """
 
     server: int
+    both: tuple[int, int]
     load: int
 
     @staticmethod
@@ -40,12 +50,12 @@ class Cores:
         allowed = sorted(os.sched_getaffinity(0))
         if len(allowed) < 2:
             raise Unavailable("The benchmark needs two cores: one for the server, one for the load.")
-        return Cores(server=allowed[0], load=allowed[-1])
+        return Cores(server=allowed[0], both=(allowed[0], allowed[1]), load=allowed[-1])
 
 
-def pinned(core: int, command: Iterable[str]) -> list[str]:
-    """The command, kept on one core with everything that it starts."""
-    return ["taskset", "--cpu-list", str(core), *command]
+def pinned(cores: Iterable[int], command: Iterable[str]) -> list[str]:
+    """The command, kept on these cores with everything that it starts."""
+    return ["taskset", "--cpu-list", ",".join(str(core) for core in cores), *command]
 
 
 def find(program: str) -> str | None:
@@ -66,17 +76,26 @@ def require(program: str, package: str) -> str:
 
 
 def client(scratch: Path) -> str:
-    """The path of our pushing client; built with Go, below `scratch`, where `.ci/install-tools` hasn't.
+    """The path of the load generator made from these sources; built with Go, below `scratch`, where `.ci/install-tools` hasn't.
 
     Raises:
-        Unavailable: neither the client nor Go is there.
+        Unavailable: neither this client nor Go is there.
     """
-    if (path := find("bench-client")) is not None:
-        return path
+    sources = [*sorted(_CLIENT_SOURCE.glob("*.go")), _CLIENT_SOURCE / "go.mod"]
+    wanted = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    stamp = TOOLS / "stamps" / "bench-client"
+    if stamp.exists() and stamp.read_text(encoding="ascii").strip() == wanted:
+        return str(TOOLS / "bin" / "bench-client")
     go = require("go", "golang 1.25 or newer")
     path = str(scratch / "bench-client")
     subprocess.run([go, "-C", str(_CLIENT_SOURCE), "build", "-o", path, "."], check=True)
     return path
+
+
+def busy_seconds() -> float:
+    """User and system time of everything that this process started and that has ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def free_port() -> int:

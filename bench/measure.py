@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import json
-import random
-import signal
+import os
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,21 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
+from bench.load import Loader
 from bench.servers import Server
-
-_WRK_SCRIPT = Path(__file__).parent / "requests.lua"
-
-
-class GateFailed(Exception):  # noqa: N818 - the verdict on a round
-    """A server answered wrongly: the round doesn't count, and nothing that came before it is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One round of one server: seconds of CPU time of all its processes, and what its clients saw, by name of a figure."""
+    """One round of one server: seconds of CPU time, and what its clients saw, by name of a figure.
 
-    operations: int
+    Attributes:
+        operations: What the CPU time is told for; gigabytes where bytes count.
+        cpu_seconds: Of all processes of the server.
+        backing_seconds: Of the database and the object store beside it.
+        figures: What clients saw.
+    """
+
+    operations: float
     cpu_seconds: float
+    backing_seconds: float = 0.0
     figures: Mapping[str, float]
 
 
@@ -50,35 +50,53 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One line of a result table.
+    """Some lines of a result table, one for each server.
 
     Attributes:
+        key: What the targets call it, whatever the sizes are.
         title: What is done.
         samples: The rounds of each server, by its name, in order.
         cpu_unit: What CPU time per operation is told in, `us` or `ms`.
     """
 
+    key: str
     title: str
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     cpu_unit: str = "us"
 
-    def cpu(self, server: str) -> Figure:
-        """CPU time per operation in the case's unit."""
-        scale = 1e6 if self.cpu_unit == "us" else 1e3
-        return Figure.of([sample.cpu_seconds * scale / sample.operations for sample in self.samples[server]])
-
     def figure(self, server: str, name: str) -> Figure:
-        """What clients saw."""
-        return Figure.of([sample.figures[name] for sample in self.samples[server]])
+        """`cpu` and `backing` in the case's unit per operation, or what clients saw."""
+        scale = 1e6 if self.cpu_unit == "us" else 1e3
+        samples = self.samples[server]
+        if name == "cpu":
+            return Figure.of([sample.cpu_seconds * scale / sample.operations for sample in samples])
+        if name == "backing":
+            return Figure.of([sample.backing_seconds * scale / sample.operations for sample in samples])
+        return Figure.of([sample.figures[name] for sample in samples])
+
+    def has(self, server: str, name: str) -> bool:
+        """Whether the server's rounds of this case have a figure."""
+        samples = self.samples.get(server, ())
+        if name == "backing":
+            return any(sample.backing_seconds for sample in samples)
+        return bool(samples) and (name == "cpu" or all(name in sample.figures for sample in samples))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One request of a reading workload; the Authorization header's value is empty where none is needed."""
+@dataclass(slots=True)
+class Spent:
+    """The CPU time of a server, and of what runs beside it, from one moment to another."""
 
-    method: str
-    path: str
-    authorization: str = ""
+    cpu: float = 0.0
+    backing: float = 0.0
+
+
+@contextmanager
+def spending(server: Server) -> Iterator[Spent]:
+    """Fills in what is spent while its body runs."""
+    spent = Spent()
+    backing, cpu = server.backing_seconds(), machine.cpu_seconds(server.pid)
+    yield spent
+    spent.cpu, spent.backing = machine.cpu_seconds(server.pid) - cpu, server.backing_seconds() - backing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,105 +106,56 @@ class Bench:
     servers: Sequence[Server]
     cores: machine.Cores
     scratch: Path
-    client: str
+    loader: Loader
     rounds: int
     seconds: float
     say: Callable[[str], None]
 
+    @property
+    def pushable(self) -> list[Server]:
+        """The servers that clients can push to."""
+        return [server for server in self.servers if server.pushable]
+
     def interleave(
-        self, case: Case, run: Callable[[Server, int], Sample], *, servers: Sequence[Server] | None = None
+        self,
+        case: Case,
+        run: Callable[[Server, int], Sample],
+        *,
+        servers: Sequence[Server] | None = None,
+        rounds: int | None = None,
+        settle: bool = False,
     ) -> Case:
-        """Runs the rounds of all servers in turn (A, B, C, A, B, C …), so that what else the machine does hits all alike."""
+        """Runs the rounds of all servers in turn (A, B, C, A, B, C …), so that what else the machine does hits all alike.
+
+        With `settle` nothing that one round left to be written is written during the next: not every server syncs.
+        """
         chosen = self.servers if servers is None else servers
-        for number in range(self.rounds):
+        for number in range(min(rounds or self.rounds, self.rounds)):
             for server in chosen:
+                if settle:
+                    os.sync()
                 case.samples.setdefault(server.name, []).append(run(server, number))
         for server in chosen:
-            cpu = case.cpu(server.name)
+            cpu = case.figure(server.name, "cpu")
             self.say(
                 f"  {case.title}: {server.name}: {cpu.median:,.1f} {case.cpu_unit} CPU ({cpu.low:,.1f}-{cpu.high:,.1f})"
             )
         return case
 
-    def read(self, server: Server, requests: Sequence[Request], *, connections: int) -> Sample:
-        """Sends the requests round and round.
-
-        Raises:
-            GateFailed: an answer was no success.
-        """
-        file = self.scratch / "requests.txt"
-        file.write_text(
-            "".join(f"{one.method}\t{one.path}\t{one.authorization or '-'}\n" for one in requests), encoding="ascii"
+    def timed(self, server: Server, load: Callable[[], Mapping[str, Any]], count: str) -> Sample:
+        """Runs a load that says `count`, `seconds` and percentiles, and counts what the server spends on it."""
+        busy, began = machine.busy_seconds(), time.perf_counter()
+        with spending(server) as spent:
+            told = load()
+        share = 100 * (machine.busy_seconds() - busy) / (time.perf_counter() - began)
+        return Sample(
+            operations=told[count],
+            cpu_seconds=spent.cpu,
+            backing_seconds=spent.backing,
+            figures={
+                "per_second": told[count] / told["seconds"],
+                "p50_ms": told["p50_ms"],
+                "p99_ms": told["p99_ms"],
+                "load_busy": share,
+            },
         )
-        if requests[0].method == "HEAD":
-            told, spent = self.push(
-                server, "heads", "-requests", str(file), "-connections", str(connections), "-seconds", str(self.seconds)
-            )
-        else:
-            told, spent = self._wrk(server, file, connections)
-        figures = {
-            "per_second": told["requests"] / told["seconds"],
-            "p50_ms": told["p50_ms"],
-            "p99_ms": told["p99_ms"],
-        }
-        return Sample(operations=told["requests"], cpu_seconds=spent, figures=figures)
-
-    def _wrk(self, server: Server, file: Path, connections: int) -> tuple[dict[str, Any], float]:
-        command = ["wrk", "--threads", "1", "--connections", str(connections), "--duration", "600s", "--timeout", "10s"]
-        command += ["--script", str(_WRK_SCRIPT), server.base, "--", str(file)]
-        before = machine.cpu_seconds(server.pid)
-        with subprocess.Popen(
-            machine.pinned(self.cores.load, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
-            time.sleep(self.seconds)
-            process.send_signal(signal.SIGINT)
-            output, errors = process.communicate(timeout=30)
-        spent = machine.cpu_seconds(server.pid) - before
-        lines = [line for line in output.splitlines() if line.startswith("{")]
-        if not lines:
-            raise RuntimeError(f"wrk failed: {output} {errors}")
-        told: dict[str, Any] = json.loads(lines[-1])
-        if told["refused"] or told["broken"] or not told["requests"]:
-            raise GateFailed(f"{server.name}: {file.read_text(encoding='ascii').splitlines()[0]} …: {told}")
-        return told, spent
-
-    def push(self, server: Server, *arguments: str) -> tuple[dict[str, Any], float]:
-        """Runs our pushing client; what it said, and the seconds of CPU time that the server spent.
-
-        Raises:
-            GateFailed: the server refused something.
-        """
-        before = machine.cpu_seconds(server.pid)
-        command = [self.client, arguments[0], "-base", server.base, *arguments[1:]]
-        done = subprocess.run(
-            machine.pinned(self.cores.load, command), capture_output=True, text=True, timeout=600, check=False
-        )
-        if done.returncode:
-            raise GateFailed(f"{server.name}: {done.stderr.strip()}")
-        told: dict[str, Any] = json.loads(done.stdout)
-        return told, machine.cpu_seconds(server.pid) - before
-
-    @contextmanager
-    def pushing(self, server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Our pushing client at work beside us."""
-        command = machine.pinned(self.cores.load, [self.client, arguments[0], "-base", server.base, *arguments[1:]])
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
-
-
-def wait_for_lines(file: Path, count: int) -> None:
-    """Waits until a file has that many lines."""
-    deadline = time.monotonic() + 60
-    while not file.exists() or file.read_bytes().count(b"\n") < count:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{file} didn't get {count} lines")
-        time.sleep(0.01)
-
-
-def zipf(count: int, length: int, seed: int = 1) -> list[int]:
-    """`length` numbers below `count`, of which a few come often and most seldom, as people pull images."""
-    weights = [1 / (rank + 1) for rank in range(count)]
-    return random.Random(seed).choices(range(count), weights, k=length)

@@ -1,58 +1,90 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the start of the process to the first authorised pull, and what an idle server costs (W12)."""
+"""W12: from the start of the process to the first manifest that a client with a token gets, and what an idle server costs."""
 
 from __future__ import annotations
 
+import http.client
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bench import machine
-from bench.content import Corpus
-from bench.measure import Bench, Case, GateFailed, Sample
-from bench.servers import Server, get
+from bench.asking import get
+from bench.content import Corpus, Image, pushed_images, targets_file
+from bench.load import GateFailed
+from bench.longshore import Longshore
+from bench.measure import Bench, Case, Sample
+from bench.servers import PROJECT, Server
+from bench.writing import fresh
 
 _POLL_SECONDS = 0.003
 _LONGEST = 60.0
-_SETTLE_SECONDS = 3.0
-_IDLE_SECONDS = 5.0
+_SETTLE_SECONDS = 1.5
+_IDLE_SECONDS = 1.5
 
 
-def starts(bench: Bench, corpus: Corpus, *, idle_share: float = 1.0) -> Iterable[Case]:
-    """W12: the server stops and starts again on its data; CPU time is that of the start."""
+def starts(bench: Bench, corpus: Corpus) -> Iterable[Case]:
+    """The server stops and starts again on its data, empty and full; its database and its store go on running.
+
+    CPU time is that of the start.
+    """
+    share = corpus.scale.size.idle_share
+    ours = [server for server in bench.servers if isinstance(server, Longshore)]
+    with fresh(ours, bench.scratch / "fresh", (bench.cores.server,)):
+        pushed = {server.name: _push_one(bench, server) for server in ours}
+
+        def run_empty(server: Server, _: int) -> Sample:
+            return _start(server, *pushed[server.name], share)
+
+        case = Case(key="empty", title="start to first authorised pull, empty", cpu_unit="ms")
+        yield bench.interleave(case, run_empty, servers=ours)
 
     def run(server: Server, _: int) -> Sample:
         image = corpus.images[0]
-        opens = corpus.opens(server, image.repository)
-        server.stop()
-        began = time.perf_counter()
-        server.launch()
-        _first_pull(server, image.manifest_path, opens)
-        took = time.perf_counter() - began
-        time.sleep(_SETTLE_SECONDS * idle_share)
-        spent = machine.cpu_seconds(server.pid)
-        time.sleep(_IDLE_SECONDS * idle_share)
-        idle = (machine.cpu_seconds(server.pid) - spent) / (_IDLE_SECONDS * idle_share)
-        memory = machine.memory(server.pid)
-        return Sample(
-            operations=1,
-            cpu_seconds=spent,
-            figures={
-                "first_pull_ms": took * 1000,
-                "idle_mb": memory.shared_once,
-                "idle_rss_mb": memory.resident,
-                "processes": memory.processes,
-                "idle_cpu_ms": idle * 1000,
-            },
-        )
+        return _start(server, image, corpus.opens(server, image.repository), share)
 
-    yield bench.interleave(Case(title="start to first authorised pull", cpu_unit="ms"), run)
+    title = f"start to first authorised pull, {corpus.scale.count:,} artifacts"
+    yield bench.interleave(Case(key="full", title=title, cpu_unit="ms"), run)
+
+
+def _push_one(bench: Bench, server: Server) -> tuple[Image, str]:
+    """The one image of an empty server, and what opens it."""
+    names: Sequence[str] = [f"{PROJECT}/first"]
+    opens = server.authorization(names)
+    output = bench.scratch / "first.jsonl"
+    targets = targets_file(bench.loader, opens, names)
+    bench.loader.run(server, "images", "-repositories", str(targets), "-images", "1", "-output", str(output))
+    return pushed_images(output)[0], opens.get(names[0], "")
+
+
+def _start(server: Server, image: Image, authorization: str, share: float) -> Sample:
+    path = f"/v2/{image.repository}/manifests/{image.tag}"
+    server.stop()
+    began = time.perf_counter()
+    server.launch()
+    _first_pull(server, path, authorization)
+    took = time.perf_counter() - began
+    time.sleep(_SETTLE_SECONDS * share)
+    spent = machine.cpu_seconds(server.pid)
+    time.sleep(_IDLE_SECONDS * share)
+    idle = (machine.cpu_seconds(server.pid) - spent) / (_IDLE_SECONDS * share)
+    memory = machine.memory(server.pid)
+    figures = {
+        "first_pull_ms": took * 1000,
+        "idle_mb": memory.shared_once,
+        "idle_rss_mb": memory.resident,
+        "processes": memory.processes,
+        "idle_cpu_ms": idle * 1000,
+    }
+    if isinstance(server, Longshore) and (beside := server.backing_memory()):
+        figures["backing_mb"] = beside
+    return Sample(operations=1, cpu_seconds=spent, figures=figures)
 
 
 def _first_pull(server: Server, path: str, authorization: str) -> None:
     deadline = time.monotonic() + _LONGEST
     while time.monotonic() < deadline:
         try:
-            if get(server.port, path, authorization)[0] == 200:
+            if get(server.port, path, authorization)[0] == http.client.OK:
                 return
         except OSError:
             pass
