@@ -16,7 +16,9 @@ import pytest_asyncio
 from longshore.database.connection import Database
 from longshore.database.migrate import migrate_postgresql, migrate_sqlite
 from longshore.storage.port import OpenedStore
+from tests import objectstore
 from tests.databases import Databases, postgresql_database, sqlite_database
+from tests.objectstore import ObjectStore, ObjectStoreMissingError
 from tests.postgresql import PostgreSQLMissingError, server
 from tests.shelves import Shelf, open_shelf
 
@@ -90,3 +92,19 @@ async def store(tmp_path: Path) -> AsyncIterator[OpenedStore]:
     """An empty store on the filesystem."""
     async with open_shelf("filesystem", tmp_path / "store") as opened:
         yield opened.store
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """An S3 server, once for all tests; each makes a bucket of its own."""
+    try:
+        running = objectstore.server()
+        store = running.__enter__()
+    except ObjectStoreMissingError as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+    try:
+        yield store
+    finally:
+        running.__exit__(None, None, None)

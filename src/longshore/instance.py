@@ -49,8 +49,9 @@ from longshore.robots.credentials import RobotCredentials
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
-from longshore.storage.factory import directory_of, open_store
+from longshore.storage.factory import check_url, directory_of, open_store, scheme_of
 from longshore.storage.port import FreeSpace, ObjectExists, OpenedStore
+from longshore.storage.refusals import InvalidStorageURL, StoreRefused
 from longshore.system.instance import ensure_instance
 
 _log = structlog.get_logger("longshore.instance")
@@ -188,8 +189,13 @@ async def prepare(settings: Settings, secret_key: bytes) -> str | None:
     keep the server from starting: it stays unready and says so.
 
     Raises:
-        SettingsError: the secret key is another one than the database's, or PostgreSQL can't serve so many connections.
+        SettingsError: the secret key is another one than the database's, PostgreSQL can't serve so many connections, or the
+            store refuses.
     """
+    try:
+        check_url(settings.storage)
+    except InvalidStorageURL as error:
+        raise _wrong_storage(error) from error
     _warn_of_unused(settings)
     if settings.database_url is None:
         await _migrate_embedded(settings)
@@ -270,25 +276,37 @@ async def open_marked_store(settings: Settings, instance_id: str, database: Data
     """The store that the settings name, which belongs to this database from its first start on.
 
     Raises:
-        SettingsError: the store can't be used, or belongs to another database.
+        SettingsError: the store can't be used, refuses, or belongs to another database.
+        ServiceUnavailable: it is away.
     """
     try:
-        folder = directory_of(settings.storage)
-        folder.mkdir(parents=True, exist_ok=True)
-        reserve = settings.reserve_bytes(shutil.disk_usage(folder).total)
-        store = await open_store(settings.storage, reserve_bytes=reserve)
+        store = await open_store(settings.storage, reserve_bytes=_reserve_of(settings))
     except OSError as error:
         raise SettingsError(f"LONGSHORE_STORAGE_URL: the folder can't be used: {error.strerror}") from error
     except LongshoreError as error:
-        if error.status >= 503:
+        if error.status >= 503 and not isinstance(error, StoreRefused):
             raise
-        raise SettingsError(f"LONGSHORE_STORAGE_URL: {error.message.removeprefix('LONGSHORE_STORAGE_URL ')}") from error
+        raise _wrong_storage(error) from error
     try:
         await _check_mark(store, instance_id, database)
     except BaseException:
         await store.close()
         raise
     return store
+
+
+def _wrong_storage(error: LongshoreError) -> SettingsError:
+    complaint = error.message.removeprefix("LONGSHORE_STORAGE_URL").removeprefix(":").strip()
+    return SettingsError(f"LONGSHORE_STORAGE_URL: {complaint}")
+
+
+def _reserve_of(settings: Settings) -> int | None:
+    """The bytes to keep free on the volume of a directory; None for a store that has no end."""
+    if scheme_of(settings.storage) != "file":
+        return None
+    folder = directory_of(settings.storage)
+    folder.mkdir(parents=True, exist_ok=True)
+    return settings.reserve_bytes(shutil.disk_usage(folder).total)
 
 
 async def missing_revision(database: Database) -> str | None:
@@ -315,7 +333,8 @@ async def _check_mark(store: OpenedStore, instance_id: str, database: Database) 
     if mark is None and await database.read(lambda connection: connection.value(_ANY_BLOB)) is not None:
         raise SettingsError(
             "LONGSHORE_STORAGE_URL: the store has no mark of this database, which knows of blobs in it. Is the volume mounted?"
-            f" If it is really lost, write {instance_id} into meta/instance there, then `longshore verify --mark-missing`"
+            f" Is it the right bucket? If it is really lost, write {instance_id} into meta/instance there, then"
+            " `longshore verify --mark-missing`"
         )
     try:
         await store.write_instance(instance_id)
@@ -329,7 +348,7 @@ def _warn_of_unused(settings: Settings) -> None:
     """Settings of features that come with a later release are checked, but must not be believed to do something."""
     if settings.redis_url is not None:
         _log.warning("this release has no use for the setting", setting="LONGSHORE_REDIS_URL")
-    if settings.storage_redirect == "always":
+    if settings.storage_redirect == "always" and scheme_of(settings.storage) == "file":
         _log.warning("a file system has no presigned redirects", setting="LONGSHORE_STORAGE_REDIRECT")
 
 

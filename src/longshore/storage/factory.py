@@ -6,15 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from longshore.oci.errors import LongshoreError
 from longshore.storage.filesystem import READING_THREADS, WRITING_THREADS, FilesystemStore
 from longshore.storage.port import OpenedStore
+from longshore.storage.refusals import InvalidStorageURL
+from longshore.storage.s3.location import parse_location
 
-_LATER = ("s3", "gs", "az")
-
-
-class InvalidStorageURL(LongshoreError):  # noqa: N818 - named for what went wrong, as in oci.errors
-    """``LONGSHORE_STORAGE_URL`` names no place that this release can store to."""
+_LATER = ("gs", "az")
+_FORMS = "file:///path or s3://bucket/prefix?option=value"
 
 
 async def open_store(
@@ -26,9 +24,12 @@ async def open_store(
 ) -> OpenedStore:
     """Open the store that the URL names, prepared for its first object; the caller closes it.
 
-    ``reserve_bytes`` of the volume stay free, by default 1 % and at most 512 MiB. Raises ``InvalidStorageURL`` and
-    ``StoreUnavailable``. Which optional protocols the store has, ``isinstance`` tells.
+    ``reserve_bytes`` of a directory's volume stay free, by default 1 % and at most 512 MiB. Raises ``InvalidStorageURL``,
+    ``StoreRefused`` when the store is there and refuses, and ``StoreUnavailable`` when it is away. Which optional protocols the
+    store has, ``isinstance`` tells.
     """
+    if scheme_of(url) == "s3":
+        return await _open_s3(url)
     store = FilesystemStore(
         directory_of(url),
         reserve_bytes=reserve_bytes,
@@ -43,22 +44,45 @@ async def open_store(
     return store
 
 
-def directory_of(url: str) -> Path:
-    """Return the directory that a ``file://`` URL names.
+def check_url(url: str) -> None:
+    """Raise ``InvalidStorageURL`` for a URL that can't be used, without looking at what it names."""
+    if scheme_of(url) == "s3":
+        parse_location(url)
+    else:
+        directory_of(url)
+
+
+async def _open_s3(url: str) -> OpenedStore:
+    # Imported here: whoever stores in a directory doesn't pay for an HTTP client.
+    from longshore.storage.s3.store import S3Store  # noqa: PLC0415
+
+    return await S3Store.connect(parse_location(url))
+
+
+def scheme_of(url: str) -> str:
+    """Return the kind of store that a URL names: ``file`` or ``s3``.
 
     Raises ``InvalidStorageURL`` for everything else; its message repeats the scheme only, for a URL may hold secrets.
     """
     try:
-        parts = urlsplit(url)
+        scheme = urlsplit(url).scheme
     except ValueError as error:
-        raise InvalidStorageURL("LONGSHORE_STORAGE_URL is no URL; it must be file:///path.") from error
-    if parts.scheme in _LATER:
+        raise InvalidStorageURL(f"LONGSHORE_STORAGE_URL is no URL; it must be {_FORMS}.") from error
+    if scheme in _LATER:
         raise InvalidStorageURL(
-            f"LONGSHORE_STORAGE_URL names an object store ({parts.scheme}://); object stores come with a later "
-            "release. Use file:///path for now."
+            f"LONGSHORE_STORAGE_URL names a kind of object store ({scheme}://) that comes with a later release. "
+            f"Use {_FORMS} for now."
         )
-    if parts.scheme != "file":
+    if scheme not in {"file", "s3"}:
+        raise InvalidStorageURL(f"LONGSHORE_STORAGE_URL must be {_FORMS}.")
+    return scheme
+
+
+def directory_of(url: str) -> Path:
+    """Return the directory that a ``file://`` URL names; raises ``InvalidStorageURL`` for everything else."""
+    if scheme_of(url) != "file":
         raise InvalidStorageURL("LONGSHORE_STORAGE_URL must be file:///path, with an absolute path.")
+    parts = urlsplit(url)
     path = unquote(parts.path)
     if parts.netloc not in ("", "localhost") or parts.query or parts.fragment or not path.startswith("/"):
         raise InvalidStorageURL(

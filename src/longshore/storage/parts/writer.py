@@ -149,7 +149,7 @@ class PartsWriter:
                     # Somebody has done it, most likely ourselves before a crash; then the object is there.
                     if await self._tools.client.size(str(self._key)) != self._offset:
                         raise
-            elif not self._whole or self._offset != self._recorded.offset:
+            elif self._offset != self._recorded.offset or self._state != State():
                 raise StoreUnavailable(f"Object {self._key} was finished before it was sealed. Start the upload again.")
 
     async def close(self) -> None:

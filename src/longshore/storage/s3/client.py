@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One bucket, or a prefix in it, as the parts layer asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+import aiohttp
+
+from longshore.storage.parts.client import Content, Entry, Part, RangeBeyondEnd
+from longshore.storage.port import ObjectMissing, StoreUnavailable
+from longshore.storage.refusals import StoreRefused
+from longshore.storage.s3 import answers
+from longshore.storage.s3.answers import UnreadableAnswerError
+from longshore.storage.s3.credentials import CredentialSource, region_of, source_of
+from longshore.storage.s3.failures import UNSUPPORTED, BrokenConnectionError, S3Error, broken, explain
+from longshore.storage.s3.location import Location
+from longshore.storage.s3.transport import Answer, Asked, Transport, content_md5
+
+_BATCH = 1000
+_ABORTS = 10
+_RETRIES = 5
+_COMPLETION_SECONDS = 600.0
+_OCTETS = {"Content-Type": "application/octet-stream"}
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
+
+
+class S3Client:
+    """Asks one bucket; see ``ObjectClient``. Paths are below the location's prefix."""
+
+    def __init__(self, location: Location, region: str, source: CredentialSource, tls: ssl.SSLContext | None) -> None:
+        self._location = location
+        self._region = region
+        self._transport = Transport(
+            location.base(region),
+            region,
+            source,
+            tls=tls,
+            timeout=location.timeout,
+            concurrency=location.concurrency,
+        )
+        self._deletes_many = True
+
+    @classmethod
+    async def open(cls, location: Location) -> Self:
+        """Prepare the connections without making one.
+
+        Raises ``StoreRefused`` when credentials, region or the file with certificates aren't to be had.
+        """
+        return cls(location, await region_of(location), source_of(location), await asyncio.to_thread(_tls, location))
+
+    @property
+    def public_origin(self) -> str | None:
+        """Where presigned URLs lead; None when the server has only an address that may be internal."""
+        if self._location.endpoint is not None and self._location.public_endpoint is None:
+            return None
+        scheme, _, rest = self._location.public_base(self._region).partition("://")
+        return f"{scheme}://{rest.partition('/')[0]}"
+
+    async def probe(self) -> None:
+        """Ask for one page of nothing, to see whether the store can be used.
+
+        Raises ``StoreRefused`` when it never can with these settings, ``StoreUnavailable`` when it is away; both say what was
+        tried and what was answered.
+        """
+        tried = f"{self._location.base(self._region)} (region {self._region})"
+        try:
+            answers.page((await self._transport.ask(self._list_request({"max-keys": "1"}))).body)
+        except (S3Error, BrokenConnectionError) as error:
+            raise _tell(explain(error, "be used"), tried, error) from error
+        except UnreadableAnswerError as error:
+            raise StoreRefused(f"The object store can't be used: what answers at {tried} is no S3 server.") from error
+
+    async def put(self, path: str, content: Content) -> None:
+        """Store a whole object."""
+        with self._explained(f"store object {path}"):
+            await self._transport.ask(Asked("PUT", self._key(path), headers=_OCTETS, content=content))
+
+    async def put_new(self, path: str, content: Content) -> bool:
+        """Store a whole object unless there is one."""
+        with self._explained(f"store object {path}"):
+            try:
+                await self._transport.ask(
+                    Asked("PUT", self._key(path), headers={**_OCTETS, "If-None-Match": "*"}, content=content)
+                )
+            except S3Error as error:
+                if error.status == 412:
+                    return False
+                if error.code not in UNSUPPORTED and error.status != 501:
+                    raise
+                if await self.size(path) is not None:
+                    return False
+                await self.put(path, content)
+        return True
+
+    async def get(self, path: str, offset: int, length: int | None) -> S3Body:
+        """Begin to read a range."""
+        headers = {}
+        if offset or length is not None:
+            headers["Range"] = f"bytes={offset}-" + ("" if length is None else str(offset + length - 1))
+        with self._explained(f"read object {path}"):
+            try:
+                response = await self._transport.stream(Asked("GET", self._key(path), headers=headers))
+            except S3Error as error:
+                if error.status == 416:
+                    raise RangeBeyondEnd(
+                        f"Object {path} ends before byte {offset}. If this lasts, run `longshore verify`."
+                    ) from error
+                raise
+        try:
+            return S3Body(
+                path, response, _whole_size(path, response, offset, ranged=bool(headers)), self._location.timeout
+            )
+        except BaseException:
+            response.close()
+            raise
+
+    async def size(self, path: str) -> int | None:
+        """Return the object's size in bytes."""
+        with self._explained(f"look at object {path}"):
+            try:
+                answer = await self._transport.ask(Asked("HEAD", self._key(path)))
+            except S3Error as error:
+                if error.status == 404:
+                    return None
+                raise
+        return int(answer.headers.get("Content-Length", "0"))
+
+    async def begin(self, path: str) -> str:
+        """Begin an upload in parts."""
+        with self._explained(f"begin object {path}"):
+            answer = await self._transport.ask(Asked("POST", self._key(path), {"uploads": ""}, _OCTETS))
+            return answers.upload_id(answer.body)
+
+    async def put_part(self, path: str, upload: str, number: int, content: Content) -> Part:
+        """Store a part."""
+        query = {"partNumber": str(number), "uploadId": upload}
+        with self._explained(f"store part {number} of object {path}"):
+            answer = await self._transport.ask(Asked("PUT", self._key(path), query, content=content))
+            tag = answer.headers.get("ETag", "")
+            if not tag:
+                raise UnreadableAnswerError("it has no ETag")
+        return Part(number, len(content), tag.strip('"'))
+
+    async def complete(self, path: str, upload: str, parts: Sequence[Part]) -> None:
+        """Make the parts the object."""
+        asked = Asked(
+            "POST",
+            self._key(path),
+            {"uploadId": upload},
+            {"Content-Type": "application/xml"},
+            answers.completion(parts),
+            patience=_COMPLETION_SECONDS,
+        )
+        with self._explained(f"complete object {path}"):
+            for attempt in range(_RETRIES):
+                answer = await self._transport.ask(asked)
+                error = answers.completion_error(answer.body)
+                if error is None:
+                    return
+                # It began to answer before it knew: 200 and an error behind it.
+                failure = S3Error(500, error, request=answer.headers.get("x-amz-request-id", ""))
+                if error.code not in _PASSING or attempt == _RETRIES - 1:
+                    raise failure
+                await asyncio.sleep(0.2 * 2**attempt)
+
+    async def abort_all(self, path: str) -> None:
+        """Delete every upload in parts of this path."""
+        key = self._key(path)
+        with self._explained(f"delete the parts of object {path}"):
+            for _ in range(_ABORTS):
+                uploads = [upload async for found, upload in self._uploads(key) if found == key]
+                if not uploads:
+                    return
+                for upload in uploads:
+                    await self._abort(key, upload)
+        raise StoreUnavailable(
+            f"The object store still has parts of object {path} after {_ABORTS} attempts to delete them. They are tried again "
+            "later; if this lasts, look at the store's log."
+        )
+
+    async def delete(self, paths: Sequence[str]) -> None:
+        """Delete objects."""
+        keys = [self._key(path) for path in paths]
+        for start in range(0, len(keys), _BATCH):
+            batch = keys[start : start + _BATCH]
+            with self._explained(f"delete {len(batch)} objects"):
+                if len(batch) == 1 or not self._deletes_many:
+                    await self._delete_singly(batch)
+                else:
+                    await self._delete_batch(batch)
+
+    async def listing(self) -> AsyncGenerator[Entry, None]:
+        """List all objects."""
+        more: str | None = ""
+        while more is not None:
+            with self._explained("list its objects"):
+                query = {"continuation-token": more} if more else {}
+                page = answers.page((await self._transport.ask(self._list_request(query))).body)
+            for entry in page.entries:
+                yield Entry(entry.path.removeprefix(self._location.prefix), entry.size, entry.modified_at)
+            more = page.more
+
+    async def unfinished(self) -> AsyncGenerator[str, None]:
+        """List the paths of uploads in parts that were begun and not ended."""
+        with self._explained("list its unfinished uploads"):
+            async for key, _ in self._uploads(self._location.prefix):
+                yield key.removeprefix(self._location.prefix)
+
+    async def presign(self, path: str, lifetime_seconds: int) -> str:
+        """Return a URL by which anybody may read the object for a while."""
+        base = self._location.public_base(self._region)
+        return await self._transport.presigned(base, self._key(path), lifetime_seconds)
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._transport.close()
+
+    def _key(self, path: str) -> str:
+        return f"{self._location.prefix}{path}"
+
+    def _list_request(self, query: dict[str, str]) -> Asked:
+        return Asked("GET", "", {"list-type": "2", "encoding-type": "url", "prefix": self._location.prefix, **query})
+
+    async def _uploads(self, prefix: str) -> AsyncGenerator[tuple[str, str], None]:
+        markers: tuple[str, str] | None = ("", "")
+        while markers is not None:
+            query = {"uploads": "", "prefix": prefix}
+            if markers[0]:
+                query |= {"key-marker": markers[0], "upload-id-marker": markers[1]}
+            page = answers.uploads_page((await self._transport.ask(Asked("GET", "", query))).body)
+            for found in page.uploads:
+                yield found
+            markers = page.more
+
+    async def _abort(self, key: str, upload: str) -> None:
+        """Abort one upload, and again while parts that were on their way have come in since."""
+        try:
+            for _ in range(_ABORTS):
+                await self._transport.ask(Asked("DELETE", key, {"uploadId": upload}))
+                answer = await self._transport.ask(Asked("GET", key, {"uploadId": upload, "max-parts": "1"}))
+                if not answers.has_parts(answer.body):
+                    return
+        except S3Error as error:
+            if error.code != "NoSuchUpload" and error.status != 404:
+                raise
+
+    async def _delete_batch(self, keys: Sequence[str]) -> None:
+        left = list(keys)
+        for attempt in range(_RETRIES):
+            try:
+                answer = await self._ask_to_delete(left)
+            except S3Error as error:
+                if error.code not in UNSUPPORTED and error.status not in {405, 501}:
+                    raise
+                self._deletes_many = False
+                await self._delete_singly(left)
+                return
+            errors = [each for each in answers.deletion_errors(answer.body) if each.code != "NoSuchKey"]
+            if not errors:
+                return
+            if attempt == _RETRIES - 1 or any(each.code not in _PASSING for each in errors):
+                raise S3Error(500, next((each for each in errors if each.code not in _PASSING), errors[0]))
+            left = [each.key for each in errors]
+            await asyncio.sleep(0.2 * 2**attempt)
+
+    async def _ask_to_delete(self, keys: Sequence[str]) -> Answer:
+        content = answers.deletion(keys)
+        headers = {"Content-Type": "application/xml", "Content-MD5": content_md5(content)}
+        return await self._transport.ask(Asked("POST", "", {"delete": ""}, headers, content))
+
+    async def _delete_singly(self, keys: Sequence[str]) -> None:
+        async def delete(key: str) -> None:
+            try:
+                await self._transport.ask(Asked("DELETE", key))
+            except S3Error as error:
+                if error.code != "NoSuchKey":
+                    raise
+
+        for start in range(0, len(keys), 16):
+            await asyncio.gather(*(delete(key) for key in keys[start : start + 16]))
+
+    @contextmanager
+    def _explained(self, deed: str) -> Iterator[None]:
+        try:
+            yield
+        except (S3Error, BrokenConnectionError) as error:
+            raise explain(error, deed) from error
+        except UnreadableAnswerError as error:
+            raise StoreUnavailable(
+                f"The object store could not {deed}: what came back is no answer of an S3 server ({error}). Look at endpoint= "
+                "in LONGSHORE_STORAGE_URL and at what stands between."
+            ) from error
+
+
+_PASSING = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "OperationAborted"})
+
+
+class S3Body:
+    """What is being read of an object."""
+
+    def __init__(self, path: str, response: aiohttp.ClientResponse, size: int, timeout: float) -> None:
+        self._path = path
+        self._response = response
+        self._size = size
+        self._timeout = timeout
+
+    @property
+    def size(self) -> int:
+        """Bytes in the whole object."""
+        return self._size
+
+    async def next_chunk(self) -> bytes:
+        """Return the next bytes."""
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise explain(broken(error, seconds=self._timeout), f"read object {self._path}") from error
+
+    def close(self) -> None:
+        """Close the connection, or give it back when everything was read."""
+        self._response.close()
+
+
+def _whole_size(path: str, response: aiohttp.ClientResponse, offset: int, *, ranged: bool) -> int:
+    """The size of the object that an answer is about."""
+    if not ranged or (response.status == 200 and not offset):
+        return int(response.headers.get("Content-Length", "0"))
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if match is None or int(match[1]) != offset:
+        raise StoreUnavailable(
+            f"The object store could not read object {path} from byte {offset}: it answered another range. Is there a cache "
+            "between, or is it no S3 server?"
+        )
+    return int(match[3])
+
+
+def _tell(error: StoreUnavailable | ObjectMissing, tried: str, cause: Exception) -> StoreUnavailable:
+    """Add what was tried and answered, for the operator's eyes."""
+    answered = f" It answered: {cause}." if isinstance(cause, S3Error) else ""
+    kind = StoreRefused if isinstance(error, StoreRefused) else StoreUnavailable
+    return kind(f"{error.message} Tried: {tried}.{answered}")
+
+
+def _tls(location: Location) -> ssl.SSLContext | None:
+    """The certificates that are trusted: the system's, and those of the file."""
+    if location.ca is None:
+        return None
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=location.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise StoreRefused(
+            f"LONGSHORE_STORAGE_URL: the file {location.ca} of ca= can't be read as certificates (PEM): "
+            f"{error.strerror or type(error).__name__}."
+        ) from error
+    return context
