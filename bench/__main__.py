@@ -101,6 +101,9 @@ def _run(options: argparse.Namespace, size: Size) -> None:
         try:
             corpus = preparation.lay(servers)
             sections = _measure(bench, corpus, size, options.workload)
+        except Exception:
+            _keep_logs(servers, options.cache / "logs")
+            raise
         finally:
             for server in servers:
                 with suppress(OSError):
@@ -112,6 +115,15 @@ def _run(options: argparse.Namespace, size: Size) -> None:
         report.write(output, sections, run)
         _say(f"written to {output}")
     _say(f"the whole run took {time.monotonic() - began:.0f} s")
+
+
+def _keep_logs(servers: Sequence[Server], folder: Path) -> None:
+    """What the servers wrote would go with their data, and with it the reason why a run failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for server in servers:
+        if (log := server.folder / "server.log").exists():
+            shutil.copyfile(log, folder / f"{server.name}.log")
+    _say(f"the servers' logs are in {folder}")
 
 
 def _servers(scratch: Path, cores: machine.Cores, options: argparse.Namespace) -> list[Server]:

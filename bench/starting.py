@@ -18,7 +18,7 @@ from bench.writing import fresh
 
 _POLL_SECONDS = 0.003
 _LONGEST = 60.0
-_SETTLE_SECONDS = 1.5
+_SETTLE_SECONDS = 1.0
 _IDLE_SECONDS = 1.5
 
 
