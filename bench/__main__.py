@@ -135,8 +135,8 @@ def _servers(scratch: Path, cores: machine.Cores, options: argparse.Namespace) -
     settings = dict(setting.split("=", 1) for setting in options.set)
     wanted = options.server or [name for name in _SERVERS if not _missing(name)]
     for name in wanted:
-        for program in _missing(name):
-            raise machine.Unavailable(f"{name} needs {program}, which isn't installed (.ci/install-tools brings it)")
+        if missing := _missing(name):
+            raise machine.Unavailable(f"{name} needs {', '.join(missing)} (.ci/install-tools brings programs)")
     here = [cores.server]
     servers: list[Server] = [
         Longshore(scratch / one.name, here, one, settings) for one in CONFIGURATIONS if one.name in wanted
@@ -150,10 +150,10 @@ def _servers(scratch: Path, cores: machine.Cores, options: argparse.Namespace) -
 
 
 def _missing(name: str) -> list[str]:
-    """The programs that a server needs and the machine hasn't."""
+    """What a server needs and there isn't."""
     for configuration in CONFIGURATIONS:
         if configuration.name == name:
-            return [program for program in configuration.programs() if machine.find(program) is None]
+            return configuration.missing()
     return [] if machine.find(name) is not None else [name]
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
 import subprocess
 import sys
@@ -42,10 +43,14 @@ class Configuration:
     storage: Literal["filesystem", "s3"]
     front: bool = False
 
-    def programs(self) -> list[str]:
-        """What has to be installed for it."""
-        found = ["pg_isready"] if self.database == "postgresql" else []
-        return [*found, *(["versitygw"] if self.storage == "s3" else []), *(["nginx"] if self.front else [])]
+    def missing(self) -> list[str]:
+        """What it needs and this machine or this release doesn't have."""
+        programs = ["pg_isready"] if self.database == "postgresql" else []
+        programs += [*(["versitygw"] if self.storage == "s3" else []), *(["nginx"] if self.front else [])]
+        found = [program for program in programs if machine.find(program) is None]
+        if self.storage == "s3" and importlib.util.find_spec("longshore.storage.s3") is None:
+            found.append("a release that stores to S3")
+        return found
 
 
 CONFIGURATIONS = (

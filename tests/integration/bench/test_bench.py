@@ -55,7 +55,7 @@ def tools() -> None:
 def test_every_workload_runs_beside_its_peers_and_passes_the_gate(cache: Path, tmp_path: Path) -> None:
     """One round of every workload gives a table with a line for each server that can do it, and tells what was reached."""
     page = tmp_path / "RESULTS.md"
-    ours = [configuration.name for configuration in CONFIGURATIONS]
+    ours = [configuration.name for configuration in CONFIGURATIONS if not configuration.missing()]
 
     done = run_bench(cache, page, "--server", *ours, *PEERS)
 
