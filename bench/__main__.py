@@ -101,6 +101,9 @@ def _run(options: argparse.Namespace, size: Size) -> None:
         try:
             corpus = preparation.lay(servers)
             sections = _measure(bench, corpus, size, options.workload)
+        except Exception:
+            _keep_logs(servers, options.cache / "logs")
+            raise
         finally:
             for server in servers:
                 with suppress(OSError):
@@ -114,6 +117,15 @@ def _run(options: argparse.Namespace, size: Size) -> None:
     _say(f"the whole run took {time.monotonic() - began:.0f} s")
 
 
+def _keep_logs(servers: Sequence[Server], folder: Path) -> None:
+    """What the servers wrote would go with their data, and with it the reason why a run failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for server in servers:
+        if (log := server.folder / "server.log").exists():
+            shutil.copyfile(log, folder / f"{server.name}.log")
+    _say(f"the servers' logs are in {folder}")
+
+
 def _servers(scratch: Path, cores: machine.Cores, options: argparse.Namespace) -> list[Server]:
     """The servers that are wanted and that the machine has.
 
@@ -123,8 +135,8 @@ def _servers(scratch: Path, cores: machine.Cores, options: argparse.Namespace) -
     settings = dict(setting.split("=", 1) for setting in options.set)
     wanted = options.server or [name for name in _SERVERS if not _missing(name)]
     for name in wanted:
-        for program in _missing(name):
-            raise machine.Unavailable(f"{name} needs {program}, which isn't installed (.ci/install-tools brings it)")
+        if missing := _missing(name):
+            raise machine.Unavailable(f"{name} needs {', '.join(missing)} (.ci/install-tools brings programs)")
     here = [cores.server]
     servers: list[Server] = [
         Longshore(scratch / one.name, here, one, settings) for one in CONFIGURATIONS if one.name in wanted
@@ -138,10 +150,10 @@ def _servers(scratch: Path, cores: machine.Cores, options: argparse.Namespace) -
 
 
 def _missing(name: str) -> list[str]:
-    """The programs that a server needs and the machine hasn't."""
+    """What a server needs and there isn't."""
     for configuration in CONFIGURATIONS:
         if configuration.name == name:
-            return [program for program in configuration.programs() if machine.find(program) is None]
+            return configuration.missing()
     return [] if machine.find(name) is not None else [name]
 
 

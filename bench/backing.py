@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Longshore needs beside it in its larger configurations: a durable PostgreSQL and a server that speaks S3."""
+"""What Longshore needs beside it in its larger configurations: a durable PostgreSQL, an S3 server, a front server."""
 
 from __future__ import annotations
 
@@ -202,3 +202,63 @@ class ObjectStore(Backing):
         command = [machine.require(self.program, self.package), "--version"]
         said = subprocess.run(command, capture_output=True, text=True, check=True)
         return f"versitygw {' '.join(said.stdout.split())}"
+
+
+class FrontServer(Backing):
+    """nginx in front of Longshore, as `docs/how-to/reverse-proxy.md` has it, which also sends the blobs from their folder.
+
+    Args:
+        folder: Where its configuration is.
+        port: Where clients find it.
+        behind: The port of Longshore.
+        store: The folder of Longshore's blobs.
+    """
+
+    program = "nginx"
+    package = "nginx-light"
+    prefix: ClassVar[str] = "/_store/"
+
+    def __init__(self, folder: Path, port: int, behind: int, store: Path) -> None:
+        super().__init__(folder)
+        self.port = port
+        self._behind = behind
+        self._store = store
+
+    def prepare(self) -> None:
+        """Writes its configuration."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = "".join(
+            f"  {kind}_temp_path {self.folder}/{kind};\n"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (self.folder / "nginx.conf").write_text(
+            f"daemon off; worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/error.log;\n"
+            f"{'user root;' if os.geteuid() == 0 else ''}\n"
+            "events { worker_connections 4096; }\n"
+            "http {\n"
+            "  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; client_max_body_size 0;\n"
+            f"{temporary}"
+            f"  upstream longshore {{ server 127.0.0.1:{self._behind}; keepalive 64; keepalive_requests 1000000000; }}\n"
+            "  server {\n"
+            f"    listen 127.0.0.1:{self.port} backlog=2048;\n"
+            "    proxy_request_buffering off; proxy_buffering off; proxy_http_version 1.1;\n"
+            '    proxy_set_header Connection ""; proxy_set_header Host $http_host;\n'
+            "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n"
+            "    proxy_set_header X-Forwarded-Proto $scheme;\n"
+            "    location / { proxy_pass http://longshore; }\n"
+            f"    location {self.prefix} {{ internal; alias {self._store}/; }}\n"
+            "  }\n"
+            "}\n",
+            encoding="utf-8",
+        )
+
+    def command(self) -> list[str]:
+        """The command line."""
+        program = machine.require(self.program, self.package)
+        return [program, "-e", f"{self.folder}/error.log", "-c", f"{self.folder}/nginx.conf"]
+
+    def version(self) -> str:
+        """What it says it is."""
+        program = machine.require(self.program, self.package)
+        said = subprocess.run([program, "-v"], capture_output=True, text=True, check=True)
+        return f"behind {said.stderr.strip().removeprefix('nginx version: ')}"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+from bench import machine
 from bench.asking import basic, get, post
-from bench.backing import Backing, ObjectStore, PostgreSQL
+from bench.backing import Backing, FrontServer, ObjectStore, PostgreSQL
 from bench.servers import PROJECT, Server
 
 _PASSWORD = "Harbor12345-bench"  # noqa: S105 - of a server that lives for minutes on loopback
@@ -27,22 +29,35 @@ _PULL = {"resource": "repository", "action": "pull"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """One way to run Longshore."""
+    """One way to run Longshore.
+
+    Attributes:
+        name: What the result tables call it.
+        database: Where the metadata is.
+        storage: Where the bytes of blobs are.
+        front: Whether clients talk to an nginx in front of it, which sends the blobs (LONGSHORE_ACCEL_REDIRECT).
+    """
 
     name: str
     database: Literal["sqlite", "postgresql"]
     storage: Literal["filesystem", "s3"]
+    front: bool = False
 
-    def programs(self) -> list[str]:
-        """What has to be installed for it."""
-        found = ["pg_isready"] if self.database == "postgresql" else []
-        return [*found, *(["versitygw"] if self.storage == "s3" else [])]
+    def missing(self) -> list[str]:
+        """What it needs and this machine or this release doesn't have."""
+        programs = ["pg_isready"] if self.database == "postgresql" else []
+        programs += [*(["versitygw"] if self.storage == "s3" else []), *(["nginx"] if self.front else [])]
+        found = [program for program in programs if machine.find(program) is None]
+        if self.storage == "s3" and importlib.util.find_spec("longshore.storage.s3") is None:
+            found.append("a release that stores to S3")
+        return found
 
 
 CONFIGURATIONS = (
     Configuration(name="longshore-sqlite", database="sqlite", storage="filesystem"),
     Configuration(name="longshore-postgresql", database="postgresql", storage="filesystem"),
     Configuration(name="longshore-postgresql-s3", database="postgresql", storage="s3"),
+    Configuration(name="longshore-behind-nginx", database="sqlite", storage="filesystem", front=True),
 )
 
 
@@ -63,6 +78,13 @@ class Longshore(Server):
         self.name = configuration.name
         self.configuration = configuration
         self.settings = settings
+        # Behind a front server clients have its port, and it has this one.
+        self._own_port = machine.free_port() if configuration.front else self.port
+
+    @property
+    def content_name(self) -> str:
+        """The same with a front server and without."""
+        return f"longshore-{self.configuration.database}-{self.configuration.storage}"
 
     @property
     def database_url(self) -> str:
@@ -82,7 +104,7 @@ class Longshore(Server):
         """Environment variables of the server."""
         storage = next((backing.url for backing in self.backing if isinstance(backing, ObjectStore)), "")
         return {
-            "LONGSHORE_PORT": str(self.port),
+            "LONGSHORE_PORT": str(self._own_port),
             "LONGSHORE_DATA_DIR": str(self.folder / "data"),
             "LONGSHORE_DATABASE_URL": self.database_url,
             "LONGSHORE_STORAGE_URL": storage,
@@ -92,6 +114,8 @@ class Longshore(Server):
             "LONGSHORE_WORKERS": "" if not self.database_url else str(len(self.cores)),
             # The tokens of a run are got once, and a run may take longer than they are good for.
             "LONGSHORE_TOKEN_EXPIRY": "6h",
+            **({"LONGSHORE_TRUSTED_PROXIES": "127.0.0.1"} if self.configuration.front else {}),
+            **({"LONGSHORE_ACCEL_REDIRECT": FrontServer.prefix} if self.configuration.front else {}),
             **self.settings,
         }
 
@@ -110,16 +134,18 @@ class Longshore(Server):
         return get(self.port, "/readyz")[0] == http.client.OK
 
     def make_backing(self) -> list[Backing]:
-        """Database and store of the configuration."""
+        """Database, store and front server of the configuration."""
         made: list[Backing] = []
         if self.configuration.database == "postgresql":
             made.append(PostgreSQL(self.folder / "postgresql"))
         if self.configuration.storage == "s3":
             made.append(ObjectStore(self.folder / "objects"))
+        if self.configuration.front:
+            made.append(FrontServer(self.folder / "front", self.port, self._own_port, self.folder / "data" / "store"))
         return made
 
     def begin_backing(self) -> None:
-        """Starts database and store; a database that is new gets its schema."""
+        """Starts what the configuration needs; a database that is new gets its schema."""
         super().begin_backing()
         for backing in self.backing:
             if isinstance(backing, PostgreSQL) and backing.make_database():

@@ -81,15 +81,26 @@ def client(scratch: Path) -> str:
     Raises:
         Unavailable: neither this client nor Go is there.
     """
+    command = client_source()
+    if len(command) == 1:
+        return command[0]
+    path = str(scratch / "bench-client")
+    subprocess.run([*command, "build", "-o", path, "."], check=True)
+    return path
+
+
+def client_source() -> list[str]:
+    """Where the load generator comes from: its path when it is built, else how Go is called in the folder of its sources.
+
+    Raises:
+        Unavailable: neither is there.
+    """
     sources = [*sorted(_CLIENT_SOURCE.glob("*.go")), _CLIENT_SOURCE / "go.mod"]
     wanted = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     stamp = TOOLS / "stamps" / "bench-client"
     if stamp.exists() and stamp.read_text(encoding="ascii").strip() == wanted:
-        return str(TOOLS / "bin" / "bench-client")
-    go = require("go", "golang 1.25 or newer")
-    path = str(scratch / "bench-client")
-    subprocess.run([go, "-C", str(_CLIENT_SOURCE), "build", "-o", path, "."], check=True)
-    return path
+        return [str(TOOLS / "bin" / "bench-client")]
+    return [require("go", "golang 1.25 or newer"), "-C", str(_CLIENT_SOURCE)]
 
 
 def busy_seconds() -> float:

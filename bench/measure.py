@@ -24,7 +24,7 @@ class Sample:
     Attributes:
         operations: What the CPU time is told for; gigabytes where bytes count.
         cpu_seconds: Of all processes of the server.
-        backing_seconds: Of the database and the object store beside it.
+        backing_seconds: Of what runs beside it: database, object store, front server.
         figures: What clients saw.
     """
 
@@ -65,13 +65,16 @@ class Case:
     cpu_unit: str = "us"
 
     def figure(self, server: str, name: str) -> Figure:
-        """`cpu` and `backing` in the case's unit per operation, or what clients saw."""
+        """`cpu`, `backing` and both as `total`, in the case's unit per operation, or what clients saw."""
         scale = 1e6 if self.cpu_unit == "us" else 1e3
         samples = self.samples[server]
         if name == "cpu":
             return Figure.of([sample.cpu_seconds * scale / sample.operations for sample in samples])
         if name == "backing":
             return Figure.of([sample.backing_seconds * scale / sample.operations for sample in samples])
+        if name == "total":
+            spent = [sample.cpu_seconds + sample.backing_seconds for sample in samples]
+            return Figure.of([one * scale / sample.operations for one, sample in zip(spent, samples, strict=True)])
         return Figure.of([sample.figures[name] for sample in samples])
 
     def has(self, server: str, name: str) -> bool:
@@ -79,7 +82,7 @@ class Case:
         samples = self.samples.get(server, ())
         if name == "backing":
             return any(sample.backing_seconds for sample in samples)
-        return bool(samples) and (name == "cpu" or all(name in sample.figures for sample in samples))
+        return bool(samples) and (name in {"cpu", "total"} or all(name in sample.figures for sample in samples))
 
 
 @dataclass(slots=True)
@@ -110,11 +113,6 @@ class Bench:
     rounds: int
     seconds: float
     say: Callable[[str], None]
-
-    @property
-    def pushable(self) -> list[Server]:
-        """The servers that clients can push to."""
-        return [server for server in self.servers if server.pushable]
 
     def interleave(
         self,

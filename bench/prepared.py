@@ -28,7 +28,7 @@ from longshore.database.revisions import HEAD
 
 _HERE = Path(__file__).parent
 # What decides what the data is: a change of these makes it anew.
-_SOURCES = ("content.py", "loading.py", "longshore.py", "peers.py", "prepared.py", "scale.py", "sizes.py")
+_SOURCES = ("content.py", "loading.py", "longshore.py", "peers.py", "prepared.py", "scale.py")
 _CONTENT = "content.json"
 
 
@@ -70,9 +70,9 @@ class Preparation:
         return Corpus(content=content, scale=scale)
 
     def _given(self, server: Server, source: Server | None) -> Content:
-        kept = self.cache / f"{self.size_name}-{server.name}-{self._key(server)}"
+        kept = self.cache / f"{self.size_name}-{server.content_name}-{self._key(server)}"
         if not kept.exists():
-            for old in self.cache.glob(f"{self.size_name}-{server.name}-{'?' * 16}"):
+            for old in self.cache.glob(f"{self.size_name}-{server.content_name}-{'?' * 16}"):
                 shutil.rmtree(old)
             self.say(f"preparing {server.name}, for this run and the next ones")
             content = self._made(server, source)

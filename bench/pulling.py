@@ -11,10 +11,11 @@ from collections.abc import Iterable
 
 from bench import machine
 from bench.asking import get
+from bench.choosing import senders_of_blobs
 from bench.content import Corpus, checked
 from bench.load import GateFailed, Request
 from bench.measure import Bench, Case, Sample, spending
-from bench.reading import read, storage_servers
+from bench.reading import read
 from bench.servers import Server
 
 _CLIENTS = (1, 16, 64, 256)
@@ -36,7 +37,7 @@ def pulls(bench: Bench, corpus: Corpus) -> Iterable[Case]:
 
         title = f"image of {size / 1e6:.0f} MB, {clients} client{'s' if clients > 1 else ''}"
         yield bench.interleave(
-            Case(key=f"pull-{clients}", title=title, cpu_unit="ms"), run, servers=storage_servers(bench)
+            Case(key=f"pull-{clients}", title=title, cpu_unit="ms"), run, servers=senders_of_blobs(bench.servers)
         )
     yield _resumed(bench, corpus)
 
@@ -111,4 +112,6 @@ def _resumed(bench: Bench, corpus: Corpus) -> Case:
         )
 
     title = f"second half of a layer by Range, {_RESUMING} clients"
-    return bench.interleave(Case(key="resume", title=title, cpu_unit="ms"), run, servers=storage_servers(bench))
+    return bench.interleave(
+        Case(key="resume", title=title, cpu_unit="ms"), run, servers=senders_of_blobs(bench.servers)
+    )

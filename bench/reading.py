@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from bench.choosing import direct, one_of_each_database, ours, pushable
 from bench.content import Corpus, check_images, checked
 from bench.gate import check_scale
 from bench.load import Request, zipf
-from bench.longshore import Longshore
 from bench.measure import Bench, Case, Sample
 from bench.servers import PROJECT, Server
 
@@ -51,7 +51,7 @@ def manifests(bench: Bench, corpus: Corpus) -> Iterable[Case]:
     def check(server: Server) -> None:
         check_scale(server, corpus, most=_SAMPLE)
 
-    servers = metadata_servers(bench)
+    servers = one_of_each_database(bench.servers)
     for key, title, method, paths in lists:
         yield _reading(bench, corpus, Case(key=key, title=title), method, paths, check, servers=servers)
     yield _reading(
@@ -61,7 +61,7 @@ def manifests(bench: Bench, corpus: Corpus) -> Iterable[Case]:
         "GET",
         by_tag,
         check,
-        servers=[server for server in servers if isinstance(server, Longshore)],
+        servers=ours(servers),
         rate=_RATE,
     )
 
@@ -76,24 +76,8 @@ def small_blobs(bench: Bench, corpus: Corpus) -> Iterable[Case]:
 
     for method in ("GET", "HEAD"):
         case = Case(key=f"blob-{method.lower()}", title=f"1 KiB blob {method}")
-        yield _reading(bench, corpus, case, method, paths, check, servers=bench.servers)
+        yield _reading(bench, corpus, case, method, paths, check, servers=direct(bench.servers))
     yield _mounts(bench, corpus)
-
-
-def metadata_servers(bench: Bench) -> list[Server]:
-    """All servers but those that differ from another one only in where the bytes of blobs are."""
-    found: dict[object, Server] = {}
-    for server in bench.servers:
-        found.setdefault(server.configuration.database if isinstance(server, Longshore) else server.name, server)
-    return list(found.values())
-
-
-def storage_servers(bench: Bench) -> list[Server]:
-    """All servers but those that differ from another one only in where their metadata is."""
-    found: dict[object, Server] = {}
-    for server in bench.servers:
-        found.setdefault(server.configuration.storage if isinstance(server, Longshore) else server.name, server)
-    return list(found.values())
 
 
 def _named(references: Sequence[tuple[str, str]]) -> Paths:
@@ -166,4 +150,4 @@ def _mounts(bench: Bench, corpus: Corpus) -> Case:
         checked(server, f"/v2/{targets[0]}/blobs/{blob}", opens.get(targets[0], ""), blob)
         return sample
 
-    return bench.interleave(Case(key="mount", title="cross-repository mount"), run, servers=bench.pushable)
+    return bench.interleave(Case(key="mount", title="cross-repository mount"), run, servers=pushable(bench.servers))

@@ -29,7 +29,7 @@ _COLUMNS = {
     "idle_rss_mb": ("idle MB (sum of RSS)", 0),
     "processes": ("processes", 0),
     "idle_cpu_ms": ("idle CPU ms/s", 1),
-    "backing_mb": ("database and store MB", 0),
+    "backing_mb": ("beside it MB", 0),
     "load_busy": ("load %", 0),
 }
 _INTRODUCTION = """# Benchmark results
@@ -39,11 +39,12 @@ the same run, on the same core, in turns; a figure is the median of the rounds, 
 Compare within a table: the host's absolute figures say little.
 
 **CPU** is user and system time of all processes of a server for one operation (for one GB where bytes are moved). Of Longshore
-it is that of Longshore's own processes; what PostgreSQL and the S3 server (versitygw) spend on the same core stands in a column
-of its own. Longshore ran with authentication and durability on, a quota on the project and its journal and events written; the
-peers ran without authentication. Longshore and PostgreSQL sync before they answer, and versitygw doesn't; docker-registry 2.8
-and distribution 3 sync the file but not its name; nginx only reads. **Load %** is how much of its core the load generator was
-busy: from 90 on it was the bottleneck, and the server could have answered more often; CPU for each operation holds regardless.
+it is that of Longshore's own processes; what PostgreSQL, the S3 server (versitygw) and an nginx in front spend on the same core
+is the CPU **beside it**. Longshore ran with authentication and durability on, a quota on the project and its journal and events
+written; the peers ran without authentication. Longshore and PostgreSQL sync before they answer, versitygw doesn't;
+docker-registry 2.8 and distribution 3 sync the file but not its name; nginx only reads. **Load %** is how much of its core the
+load generator was busy: from 90 on it was the bottleneck, and the server could have answered more often; CPU for each operation
+holds regardless.
 
 The scale set is 10,000 repositories with 100,000 artifacts under 500,000 tags, and a repository with many tags, in Longshore's
 database; the peers hold what is asked for. **Hot**: few artifacts are asked for often, most seldom (Zipf). **Cold**: 20,000
@@ -89,7 +90,7 @@ def _table(title: str, cases: Sequence[Case]) -> str:
     names = [name for name in _COLUMNS if any(case.has(server, name) for case, server in every)]
     beside = any(case.has(server, "backing") for case, server in every)
     unit = "µs" if cases[0].cpu_unit == "us" else "ms"
-    heads = ["", "server", f"CPU {unit}", f"x {_CEILING}", *([f"database and store CPU {unit}"] if beside else [])]
+    heads = ["", "server", f"CPU {unit}", f"x {_CEILING}", *([f"CPU beside it {unit}"] if beside else [])]
     heads += [_COLUMNS[name][0] for name in names]
     lines = [f"### {title}", "", _row(heads), _row(["---"] * 2 + ["---:"] * (len(heads) - 2))]
     for case, server in every:

@@ -42,6 +42,11 @@ class Server(ABC):
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def content_name(self) -> str:
+        """What its prepared data is called; servers that can share it say the same."""
+        return self.name
+
+    @property
     def base(self) -> str:
         """The address, without a slash at its end."""
         return f"http://127.0.0.1:{self.port}"
@@ -73,7 +78,7 @@ class Server(ABC):
         """Makes, in the running server, what it needs before its first push."""
 
     def make_backing(self) -> list[Backing]:
-        """What the server needs beside it (database, object store), below its folder."""
+        """What the server needs beside it (database, object store, front server), below its folder."""
         return []
 
     def begin_backing(self) -> None:

@@ -7,11 +7,11 @@ import http.client
 from collections.abc import Iterable
 
 from bench.asking import basic, get
+from bench.choosing import one_of_each_database, ours
 from bench.content import Corpus
 from bench.load import GateFailed
 from bench.longshore import Longshore, token_path
 from bench.measure import Bench, Case, Sample
-from bench.reading import metadata_servers
 from bench.servers import Server
 
 _CONNECTIONS = 64
@@ -19,7 +19,7 @@ _CONNECTIONS = 64
 
 def logins(bench: Bench, corpus: Corpus) -> Iterable[Case]:
     """Logs in again and again, each time for one repository of the hot list. The peers have no token service of their own."""
-    servers = [server for server in metadata_servers(bench) if isinstance(server, Longshore)]
+    servers = ours(one_of_each_database(bench.servers))
     for who, title in (("robot", "robot's secret"), ("user", "user's password")):
 
         def run(server: Server, _: int, who: str = who) -> Sample:

@@ -9,16 +9,16 @@ from collections.abc import Iterable, Sequence
 
 from bench import machine
 from bench.asking import get
+from bench.choosing import direct, ours
 from bench.content import Corpus, Image, pushed_images, targets_file
 from bench.load import GateFailed
-from bench.longshore import Longshore
 from bench.measure import Bench, Case, Sample
 from bench.servers import PROJECT, Server
 from bench.writing import fresh
 
 _POLL_SECONDS = 0.003
 _LONGEST = 60.0
-_SETTLE_SECONDS = 1.5
+_SETTLE_SECONDS = 1.0
 _IDLE_SECONDS = 1.5
 
 
@@ -28,22 +28,22 @@ def starts(bench: Bench, corpus: Corpus) -> Iterable[Case]:
     CPU time is that of the start.
     """
     share = corpus.scale.size.idle_share
-    ours = [server for server in bench.servers if isinstance(server, Longshore)]
-    with fresh(ours, bench.scratch / "fresh", (bench.cores.server,)):
-        pushed = {server.name: _push_one(bench, server) for server in ours}
+    started = ours(bench.servers)
+    with fresh(started, bench.scratch / "fresh", (bench.cores.server,)):
+        pushed = {server.name: _push_one(bench, server) for server in started}
 
         def run_empty(server: Server, _: int) -> Sample:
             return _start(server, *pushed[server.name], share)
 
         case = Case(key="empty", title="start to first authorised pull, empty", cpu_unit="ms")
-        yield bench.interleave(case, run_empty, servers=ours)
+        yield bench.interleave(case, run_empty, servers=started)
 
     def run(server: Server, _: int) -> Sample:
         image = corpus.images[0]
         return _start(server, image, corpus.opens(server, image.repository), share)
 
     title = f"start to first authorised pull, {corpus.scale.count:,} artifacts"
-    yield bench.interleave(Case(key="full", title=title, cpu_unit="ms"), run)
+    yield bench.interleave(Case(key="full", title=title, cpu_unit="ms"), run, servers=direct(bench.servers))
 
 
 def _push_one(bench: Bench, server: Server) -> tuple[Image, str]:
@@ -75,7 +75,7 @@ def _start(server: Server, image: Image, authorization: str, share: float) -> Sa
         "processes": memory.processes,
         "idle_cpu_ms": idle * 1000,
     }
-    if isinstance(server, Longshore) and (beside := server.backing_memory()):
+    if beside := server.backing_memory():
         figures["backing_mb"] = beside
     return Sample(operations=1, cpu_seconds=spent, figures=figures)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine
+from bench.choosing import one_of_each_store, pushable
 from bench.content import Corpus, check_images, checked, pushed_images, targets_file
 from bench.measure import Bench, Case, Sample, spending
-from bench.reading import storage_servers
 from bench.servers import PROJECT, Server
 from bench.sizes import MIB, Size
 
@@ -60,7 +60,7 @@ def large_pushes(bench: Bench, size: Size) -> Iterable[Case]:
         LargePush(key="two-cores", size=large),
         LargePush(key="two-cores-streams", size=large, streams=size.streams, long=True),
     ]
-    servers = [server for server in storage_servers(bench) if server.pushable]
+    servers = pushable(one_of_each_store(bench.servers))
     for ways, cores in ((on_one, (bench.cores.server,)), (on_two, bench.cores.both)):
         for group in _groups(ways, size):
             with fresh(servers, bench.scratch / "fresh", cores):
@@ -146,7 +146,7 @@ def storm(bench: Bench, corpus: Corpus) -> Iterable[Case]:
             return sample
 
         case = Case(key=key, title=title, cpu_unit="ms")
-        yield bench.interleave(case, run, servers=bench.pushable, settle=True)
+        yield bench.interleave(case, run, servers=pushable(bench.servers), settle=True)
 
 
 def _bytes(count: int) -> str:
