@@ -5,18 +5,23 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Protocol
 
+from longshore.storage.factory import open_store
 from longshore.storage.filesystem import FilesystemStore
 from longshore.storage.kernel import Kernel
 from longshore.storage.parts.memory import MemoryClient
 from longshore.storage.parts.sizes import MEBIBYTE, PartSizes
 from longshore.storage.parts.store import PartsStore
 from longshore.storage.port import OpenedStore
+from longshore.storage.s3.client import S3Client
+from longshore.storage.s3.location import parse_location
+from tests.objectstore import ObjectStore
 
 _SMALL = 50
 
@@ -94,6 +99,36 @@ class MemoryShelf:
 
     async def age(self, path: str) -> None:
         self._client.objects[path].modified_at = 1_000_000
+
+
+class BucketShelf:
+    """A bucket of a real server."""
+
+    def __init__(self, store: OpenedStore, client: S3Client, folder: Path) -> None:
+        self.store = store
+        self._client = client
+        self._folder = folder
+
+    async def put(self, path: str, content: bytes) -> None:
+        await self._client.put(path, content)
+
+    async def remove(self, path: str) -> None:
+        await self._client.delete([path])
+
+    async def age(self, path: str) -> None:
+        os.utime(self._folder / path, (1, 1))
+
+
+@asynccontextmanager
+async def open_bucket(server: ObjectStore) -> AsyncIterator[Shelf]:
+    """An empty bucket of an S3 server."""
+    bucket = server.bucket(f"shelf-{uuid.uuid4().hex}")
+    url = server.url(bucket)
+    client = await S3Client.open(parse_location(url))
+    store = await open_store(url)
+    yield BucketShelf(store, client, server.folder / bucket)
+    await store.close()
+    await client.close()
 
 
 @asynccontextmanager
