@@ -116,9 +116,8 @@ class Application:
             if path == "/service/token":
                 return await self._require(self._distribution).token(request)
             return await self._respond_operation(request)
-        except LongshoreError as error:
-            return render(error, request)
-        except ConstraintViolation as error:
+        except (LongshoreError, ConstraintViolation) as error:
+            await request.discard()
             return render(error, request)
 
     async def _respond_operation(self, request: Request) -> Response:

@@ -10,13 +10,15 @@ import pytest
 
 from tests.acceptance.clients import Buildah, Cosign, Cosign2, Cosign3, Crane, Helm, Oras, Podman, Regctl, Skopeo
 from tests.acceptance.engines import Buildctl, CriPull, Ctr, Docker, run_buildkitd, run_containerd, run_dockerd
+from tests.acceptance.kinds import Kind
 from tests.acceptance.server import Registry, serve
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A running ``longshore serve`` with empty data."""
-    with serve(tmp_path_factory.mktemp("server")) as registry:
+@pytest.fixture(scope="session", params=[Kind.EMBEDDED, Kind.OBJECTS], ids=lambda kind: kind.value)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A running ``longshore serve`` with empty data: the smallest there is, and the one for production."""
+    kind: Kind = request.param
+    with serve(tmp_path_factory.mktemp(f"server-{kind.value}"), kind.settings(request)) as registry:
         yield registry
 
 

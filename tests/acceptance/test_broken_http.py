@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 import httpx
 import pytest
 
+from tests.acceptance.kinds import Kind
 from tests.acceptance.server import Registry
 from tests.integration.distribution.strange import one_wrong_part
 
@@ -72,6 +73,10 @@ BROKEN = {
     "an upgrade": b"GET /v2/ HTTP/1.1\r\nHOSTConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
 }
+
+
+# What is no request never comes as far as a store.
+pytestmark = pytest.mark.parametrize("server", [Kind.EMBEDDED], ids=lambda kind: kind.value, indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +162,20 @@ def test_every_part_wrong_over_the_wire(server: Registry) -> None:
         unanswered += not answers
     assert unanswered == 0
     is_well(server)
+
+
+def test_a_refused_body_gets_its_answer(server: Registry, repository: str) -> None:
+    """A client that sends megabytes before it listens is told why they were refused, on a connection that stays."""
+    with server.client(server.admin) as client:
+        location = client.post(f"/v2/{repository}/blobs/uploads/").headers["location"]
+    size = 20 * 1024 * 1024
+    head = (
+        f"PATCH {location} HTTP/1.1\r\nHOSTAUTHContent-Range: 7-{size + 6}\r\nContent-Length: {size}\r\n\r\n".encode()
+    )
+    received = exchange(
+        server, filled(server, head) + bytes(size) + filled(server, b"GET /v2/ HTTP/1.1\r\nHOSTAUTH\r\n")
+    )
+    assert statuses(received) == [416, 200]
 
 
 def test_clients_that_hang_up(server: Registry, repository: str) -> None:

@@ -3,28 +3,17 @@
 
 from __future__ import annotations
 
-import secrets
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from tests.acceptance.kinds import Kind
 from tests.acceptance.server import Registry, serve
-from tests.postgresql import programs
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=list(Kind), ids=lambda kind: kind.value)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A running ``longshore serve`` with empty data: one process on SQLite, two on PostgreSQL."""
-    settings: dict[str, str] = {}
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgresql_server")
-        name = f"conformance_{secrets.token_hex(4)}"
-        subprocess.run([programs() / "createdb", f"--maintenance-db={url}/postgres", name], check=True)
-        settings = {
-            "LONGSHORE_DATABASE_URL": f"{url}/{name}",
-            "LONGSHORE_SECRET_KEY": secrets.token_hex(32),
-            "LONGSHORE_WORKERS": "2",
-        }
-    with serve(tmp_path_factory.mktemp(f"server-{request.param}"), settings) as registry:
+    """A running ``longshore serve`` with empty data. It never redirects: an object store doesn't know the headers demanded."""
+    kind: Kind = request.param
+    with serve(tmp_path_factory.mktemp(f"server-{kind.value}"), kind.settings(request, redirect=False)) as registry:
         yield registry

@@ -17,7 +17,7 @@ names. It is configured by variables alone (``config.go`` of its source); these 
   one that allows that: ``longshore admin project create NAME --sparse any``.
 
 Both runs are made against the embedded database with one process, and against PostgreSQL with two, where the chunks of
-an upload come to different processes.
+an upload come to different processes; the latter with a folder, and with an S3 server.
 
 The suite exits with 0 when its settings can't be read and when it skips a test because the registry answered that it
 doesn't do something, so the results are counted here: no failure, no error, no skip, nothing disabled but the cancelling of
@@ -74,9 +74,8 @@ class ConfiguredSuite(OciConformance):
 def test_the_oci_conformance_suite_passes(server: Registry, tmp_path: Path, profile: Profile) -> None:
     """Every test of the suite passes; none fails, and none is skipped because the registry lacks something."""
     project = make_project(server, profile.sparse)
-    database = "postgresql" if "LONGSHORE_DATABASE_URL" in server.environment else "sqlite"
     kept = os.environ.get("LONGSHORE_RESULTS")
-    results = Path(kept) / f"oci-conformance-{profile.name}-{database}" if kept else tmp_path / "results"
+    results = Path(kept) / f"oci-conformance-{profile.name}-{project}" if kept else tmp_path / "results"
     suite = ConfiguredSuite(server, tmp_path / "suite")
     suite.variables = {
         "OCI_REGISTRY": server.host,

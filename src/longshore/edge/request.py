@@ -8,6 +8,7 @@ import itertools
 import os
 import re
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from urllib.parse import parse_qsl
 
 from longshore.edge.asgi import Receive, Scope
@@ -17,6 +18,7 @@ from longshore.oci.errors import BadRequest, PayloadTooLarge
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _LONGEST_NUMBER = 18
 _DISCARD_LIMIT = 64 * 1024 * 1024
+_DISCARD_SECONDS = 10.0
 
 
 class _Ids:
@@ -63,6 +65,7 @@ class Request:
         "_origin",
         "_proxies",
         "_query",
+        "_read",
         "_receive",
         "actor",
         "digest",
@@ -99,6 +102,7 @@ class Request:
         self.digest = ""
         self.route = ""
         self.received = 0
+        self._read = False
 
     def header(self, name: bytes) -> str | None:
         """A header's value; the name in lower case."""
@@ -174,7 +178,27 @@ class Request:
                 self.received += len(piece)
                 yield piece
             if not message.get("more_body"):
+                self._read = True
                 return
+
+    async def discard(self) -> None:
+        """Reads what is left of the body before a refusal: a client that is still sending would not see the answer.
+
+        A large body, one that stalls, and one that waits until it is asked for (`Expect`) are left alone.
+        """
+        announced = self._headers.get(b"content-length", b"0")
+        if self._read or b"expect" in self._headers:
+            return
+        if announced == b"0" and b"transfer-encoding" not in self._headers and self.scope.get("http_version") != "2":
+            return
+        if (self.content_length or 0) - self.received > _DISCARD_LIMIT:
+            return
+        until = self.received + _DISCARD_LIMIT
+        with suppress(ClientGone, TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                async for _ in self.body():
+                    if self.received > until:
+                        return
 
     async def whole_body(self, limit: int, what: str) -> bytes:
         """The whole body, at most `limit` bytes of it.

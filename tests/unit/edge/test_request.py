@@ -54,6 +54,49 @@ async def test_whoever_takes_long_with_a_piece_is_not_disturbed() -> None:
     assert taken == [b"one", b"two", b"three"]
 
 
+CHUNKED = [(b"transfer-encoding", b"chunked")]
+
+
+async def test_what_is_left_of_a_refused_body_is_read() -> None:
+    """Also when its reader stopped in the middle; then nothing is left, and a second look doesn't wait."""
+    for taken in (0, 1):
+        got = request(piece(b"one"), piece(b"two"), piece(b"three", more=False), headers=CHUNKED)
+        body = got.body()
+        for _ in range(taken):
+            await anext(body)
+        await got.discard()
+        assert got.received == 11
+        await got.discard()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"content-length", b"0")],
+        [(b"content-length", b"5"), (b"expect", b"100-continue")],
+        [(b"content-length", b"99999999999")],
+    ],
+    ids=["none", "empty", "waits to be asked", "enormous"],
+)
+async def test_bodies_that_are_not_read_for_a_refusal(headers: list[tuple[bytes, bytes]]) -> None:
+    """Nothing is waited for where there is nothing, where the client waits itself, and where it would take too long."""
+    got = request(headers=headers)
+    async with asyncio.timeout(1):
+        await got.discard()
+    assert got.received == 0
+
+
+async def test_a_refused_body_that_does_not_end_is_left() -> None:
+    """A client that sends on and on, or stands still, is answered all the same."""
+    endless = request(*[piece(MIB)] * 100, headers=CHUNKED)
+    await endless.discard()
+    assert endless.received == 65 * len(MIB)
+    stalled = request(piece(b"one"), headers=CHUNKED, body_seconds=0.05)
+    async with asyncio.timeout(1):
+        await stalled.discard()
+
+
 async def test_leaving_the_body_leaves_no_clock_running() -> None:
     """Who stops reading in the middle isn't cancelled later for what the client doesn't send."""
     got = request(piece(b"one"), body_seconds=0.05)
