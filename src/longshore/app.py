@@ -80,7 +80,10 @@ class Application:
             if request.path.startswith(("/api/", "/c/")) and self._api is not None:
                 await self._call_api(request, scope, receive, sender, send)
             else:
-                await sender.respond(request, await self._respond(request))
+                response = await self._respond(request)
+                if response.status >= 400:
+                    await request.discard()
+                await sender.respond(request, response)
         except ClientGone:
             outcome = "client gone"
             await self._answer_broken(request, sender)
@@ -117,7 +120,6 @@ class Application:
                 return await self._require(self._distribution).token(request)
             return await self._respond_operation(request)
         except (LongshoreError, ConstraintViolation) as error:
-            await request.discard()
             return render(error, request)
 
     async def _respond_operation(self, request: Request) -> Response:
