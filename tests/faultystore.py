@@ -57,6 +57,7 @@ class FaultyStore:
     upstream: str | None = None
     faults: list[Fault] = field(default_factory=list)
     arrived: list[Arrived] = field(default_factory=list)
+    connections: set[asyncio.Task[None]] = field(default_factory=set)
 
     def fail(self, fault: Fault) -> None:
         """Add a fault."""
@@ -68,12 +69,16 @@ class FaultyStore:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection."""
-        with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            while await self._one(reader, writer):
-                pass
-        writer.close()
-        with suppress(ConnectionError, ssl.SSLError):
-            await writer.wait_closed()
+        task = asyncio.current_task()
+        assert task is not None
+        self.connections.add(task)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
+                while await self._one(reader, writer):
+                    pass
+        finally:
+            self.connections.discard(task)
+            writer.transport.abort()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -120,9 +125,8 @@ class FaultyStore:
                     if limit is not None and sent + len(piece) > limit:
                         writer.write(piece[: limit - sent])
                         await writer.drain()
-                        if limit == fault.stall_after if fault else False:
+                        if fault is not None and fault.stall_after is not None:
                             await reader.read()
-                        writer.transport.abort()
                         return False
                 writer.write(piece)
                 await writer.drain()
@@ -130,7 +134,7 @@ class FaultyStore:
                 left -= len(piece)
             return True
         finally:
-            ours.close()
+            ours.transport.abort()
 
     def _fault(self, method: str, target: str) -> Fault | None:
         for fault in self.faults:
@@ -154,6 +158,11 @@ async def standing_in(upstream: str | None = None, tls: ssl.SSLContext | None = 
         yield store
     finally:
         server.close()
+        for task in store.connections:
+            task.cancel()
+        await asyncio.gather(*store.connections, return_exceptions=True)
+        # What was aborted is closed by the next turns of the event loop.
+        await asyncio.sleep(0.01)
 
 
 def said(code: str, message: str = "as they say", **more: str) -> bytes:
