@@ -254,6 +254,20 @@ class BlobStoreConformance:
         reader.close()
         await store.delete([key])
 
+    async def test_what_was_announced_can_be_read(self, store: OpenedStore) -> None:
+        """Opened for a range, at the object's beginning, middle, end or behind it, a reader reads that and the rest."""
+        for payload in (b"", bytes(range(256)) * 2048):
+            key = ObjectKey.fresh()
+            await write(store, key, payload)
+            for offset, length in ((0, 0), (0, 100), (1000, 70_000), (0, 10_000_000), (9_000_000, 5), (5, None)):
+                reader = await store.open(key, offset, length)
+                expect(reader.size == len(payload), "the size differs")
+                wanted = len(payload) if length is None else length
+                expect(await reader.read(offset, wanted) == payload[offset : offset + wanted], "the range differs")
+                expect(await reader.read(0, len(payload)) == payload, "the whole differs")
+                reader.close()
+            await store.delete([key])
+
     async def test_several_tasks_read_at_once(self, store: OpenedStore) -> None:
         """Concurrent reads of one reader and of several readers each get their own bytes."""
         key = ObjectKey.fresh()

@@ -24,21 +24,23 @@ class PartsReader:
         self._client = client
         self._key = key
         self._size = 0
-        self._stream: _Stream | None = _Stream(client, key, offset, length)
+        self._stream: _Stream | None = None if length == 0 else _Stream(client, key, offset, length)
         self._busy = asyncio.Lock()
         self._closed = False
 
     async def begin(self) -> Self:
         """Ask for the range that was announced; raises ``ObjectMissing``."""
-        if self._stream is not None:
-            try:
+        try:
+            if self._stream is not None:
                 self._size = await self._stream.begin()
-            except RangeBeyondEnd:
-                self._stream = None
-                size = await self._client.size(str(self._key))
-                if size is None:
-                    raise missing(self._key) from None
-                self._size = size
+                return self
+        except RangeBeyondEnd:
+            self._stream = None
+        # No byte of the object is in the range, and only its size is of interest.
+        size = await self._client.size(str(self._key))
+        if size is None:
+            raise missing(self._key)
+        self._size = size
         return self
 
     @property
@@ -93,7 +95,8 @@ class _Stream:
         self._client = client
         self._key = key
         self._body: Body | None = None
-        self._arrived = bytearray()
+        self._chunk = b""
+        self._taken = 0
         self._requested_length = length
         self.position = offset
         self._end = offset
@@ -104,7 +107,7 @@ class _Stream:
     @property
     def waiting(self) -> int:
         """Bytes that have arrived and were not read."""
-        return len(self._arrived)
+        return len(self._chunk) - self._taken
 
     async def begin(self) -> int:
         """Send the request and return the object's size."""
@@ -119,25 +122,25 @@ class _Stream:
 
     def take(self, length: int) -> bytes:
         """Return bytes that have arrived."""
-        taken = bytes(memoryview(self._arrived)[:length])
-        del self._arrived[:length]
-        self.position += length
+        taken = self._chunk[self._taken : self._taken + length]
+        self._taken += len(taken)
+        self.position += len(taken)
         return taken
 
     async def read(self, length: int) -> bytes:
         """Return the next bytes, waiting for them."""
-        while len(self._arrived) < length:
-            chunk = await self._next_chunk()
-            if not self._arrived and len(chunk) == length:
-                self.position += length
-                return chunk
-            self._arrived += chunk
-        return self.take(length)
+        pieces = []
+        while length:
+            if not self.waiting:
+                self._chunk, self._taken = await self._next_chunk(), 0
+            pieces.append(self.take(length))
+            length -= len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
         """Release the connection."""
         self._closed = True
-        self._arrived = bytearray()
+        self._chunk, self._taken = b"", 0
         if self._body is not None:
             self._body.close()
 
@@ -165,7 +168,7 @@ class _Stream:
                 self._drop()
 
     async def _ask_for_the_rest(self) -> None:
-        start = self.position + len(self._arrived)
+        start = self.position + self.waiting
         try:
             self._body = await self._client.get(str(self._key), start, self._end - start)
         except RangeBeyondEnd as error:

@@ -64,7 +64,7 @@ def error_in(body: bytes) -> ErrorAnswer | None:
 
 def upload_id(body: bytes) -> str:
     """Read the id of an upload that was begun."""
-    return _required(_root(body), "UploadId")
+    return _required(_root(body, "InitiateMultipartUploadResult"), "UploadId")
 
 
 def completion_error(body: bytes) -> ErrorAnswer | None:
@@ -78,12 +78,12 @@ def completion_error(body: bytes) -> ErrorAnswer | None:
 
 def deletion_errors(body: bytes) -> list[ErrorAnswer]:
     """Read which keys were not deleted."""
-    return [_error(element) for element in _root(body) if _name(element) == "Error"]
+    return [_error(element) for element in _root(body, "DeleteResult") if _name(element) == "Error"]
 
 
 def page(body: bytes) -> Page:
     """Read a page of the objects; keys were asked for in URL encoding."""
-    root = _root(body)
+    root = _root(body, "ListBucketResult")
     entries = tuple(
         Entry(unquote(_required(each, "Key")), int(_required(each, "Size")), _time(_required(each, "LastModified")))
         for each in _all(root, "Contents")
@@ -94,7 +94,7 @@ def page(body: bytes) -> Page:
 
 def uploads_page(body: bytes) -> UploadsPage:
     """Read a page of the uploads that were begun."""
-    root = _root(body)
+    root = _root(body, "ListMultipartUploadsResult")
     uploads = tuple((_required(each, "Key"), _required(each, "UploadId")) for each in _all(root, "Upload"))
     more = None
     if _text(root, "IsTruncated") == "true":
@@ -104,7 +104,7 @@ def uploads_page(body: bytes) -> UploadsPage:
 
 def has_parts(body: bytes) -> bool:
     """Whether a list of parts has any."""
-    return any(True for _ in _all(_root(body), "Part"))
+    return any(True for _ in _all(_root(body, "ListPartsResult"), "Part"))
 
 
 def completion(parts: Sequence[Part]) -> bytes:
@@ -124,13 +124,17 @@ def deletion(keys: Sequence[str]) -> bytes:
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
-def _root(body: bytes) -> ET.Element:
+def _root(body: bytes, expected: str | None = None) -> ET.Element:
     if b"<!DOCTYPE" in body[:512] or b"<!ENTITY" in body:
         raise UnreadableAnswerError("it is a document with declarations")
     try:
-        return ET.fromstring(body)  # noqa: S314 - declarations, which could blow it up, are refused above
+        # Spaces keep the connection open while a server works, also in front.
+        root = ET.fromstring(body.strip())  # noqa: S314 - declarations, which could blow it up, are refused above
     except ET.ParseError as error:
         raise UnreadableAnswerError("it is no XML") from error
+    if expected is not None and _name(root) != expected:
+        raise UnreadableAnswerError(f"it is no {expected}")
+    return root
 
 
 def _name(element: ET.Element) -> str:

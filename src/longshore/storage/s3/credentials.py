@@ -6,9 +6,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from longshore.storage.port import StoreUnavailable
 from longshore.storage.refusals import StoreRefused
 from longshore.storage.s3.location import Location
 
@@ -66,9 +69,7 @@ class ChainedCredentials:
 
     async def current(self) -> Credentials:
         """Return the key of the first source that has one."""
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - paid for only without a key in the URL
-
-        try:
+        with _explained():
             async with self._loading:
                 session = await self._current_session()
                 found = await session.get_credentials()
@@ -76,11 +77,6 @@ class ChainedCredentials:
                 frozen = await found.get_frozen_credentials()
                 if frozen.access_key and frozen.secret_key:
                     return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
-        except (BotoCoreError, OSError, ValueError) as error:
-            raise StoreRefused(
-                f"The object store's credentials can't be had ({type(error).__name__}): look at credentials= and profile= in "
-                "LONGSHORE_STORAGE_URL, at AWS_* in the environment, and at the role of the machine."
-            ) from error
         raise StoreRefused(
             "No credentials for the object store were found in LONGSHORE_STORAGE_URL (access_key=, credentials=, profile=), in "
             "the environment (AWS_*), in ~/.aws, or from the container's or machine's role. Give one of them."
@@ -116,8 +112,9 @@ async def region_of(location: Location) -> str:
     """
     region = location.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region is None and location.key is None:
-        session = await asyncio.to_thread(_session, location)
-        region = session.get_config_variable("region")
+        with _explained():
+            session = await asyncio.to_thread(_session, location)
+            region = session.get_config_variable("region")
     if region is None and location.endpoint is None:
         raise StoreRefused(
             "LONGSHORE_STORAGE_URL names no region; add region=, or endpoint= for a server that isn't Amazon's."
@@ -133,3 +130,19 @@ def _session(location: Location) -> AioSession:
     if location.credentials is not None:
         session.set_config_variable("credentials_file", str(location.credentials))
     return session
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    from botocore import exceptions  # noqa: PLC0415 - paid for only without a key in the URL
+
+    # A role's service that doesn't answer may answer soon; a file or a name that is wrong stays wrong.
+    away = (exceptions.CredentialRetrievalError, exceptions.HTTPClientError)
+    try:
+        yield
+    except (exceptions.BotoCoreError, OSError, ValueError, RuntimeError) as error:
+        kind = StoreUnavailable if isinstance(error, away) else StoreRefused
+        raise kind(
+            f"The object store's credentials can't be had ({type(error).__name__}): look at credentials= and profile= in "
+            "LONGSHORE_STORAGE_URL, at AWS_* in the environment, and at the role of the machine."
+        ) from error

@@ -132,6 +132,8 @@ def broken(error: Exception, *, seconds: float) -> BrokenConnectionError:
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         return BrokenConnectionError(f"it can't be connected to ({error.strerror or 'no answer'}): is it running?")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return BrokenConnectionError("it can't be connected to (no answer): is it running, and does a firewall let us?")
     if isinstance(error, TimeoutError):
         return BrokenConnectionError(f"nothing moved for {seconds:.0f} seconds: look at its load and the network")
     return BrokenConnectionError("the connection broke: look at its log and the network")
@@ -160,7 +162,8 @@ def explain(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailab
             f"The object store could not {deed}: it doesn't accept the parts ({error.code}). Start the upload again; if this "
             "lasts, set part_size= in LONGSHORE_STORAGE_URL."
         )
-    return StoreUnavailable(
+    kind = StoreRefused if error.status < 500 else StoreUnavailable
+    return kind(
         f"The object store could not {deed}: it answered {error.status} {error.code or 'without a code'}. Is it an S3 server? "
         "The operator finds more in the server's log."
     )

@@ -150,6 +150,7 @@ class Transport:
         deadline = loop.time() + seconds
         pause = _FIRST_PAUSE
         renewed = False
+        last: S3Error | BrokenConnectionError | None = None
         while True:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -160,11 +161,14 @@ class Transport:
                     continue
                 if not error.passes or loop.time() + pause > deadline:
                     raise
+                last = error
             except BrokenConnectionError as error:
                 if error.refused or loop.time() + pause > deadline:
                     raise
+                last = error
             except TimeoutError as error:
-                raise broken(error, seconds=seconds) from error
+                # Why the attempt before failed says more than that this one had no time left.
+                raise last or broken(error, seconds=seconds) from error
             # What failed together must not come back together.
             await asyncio.sleep(random.uniform(pause / 4, pause))  # noqa: S311 - no cryptography
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bad days of networks and of S3 servers: what passes is waited for, what doesn't is told, nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import tracemalloc
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from longshore.oci.digest import Algorithm
+from longshore.storage.conformance import content, expect_error, write
+from longshore.storage.factory import open_store
+from longshore.storage.port import BlobWriter, ObjectKey, ObjectMissing, OpenedStore, StoreUnavailable
+from longshore.storage.session import MemoryJournal, MemorySession
+from tests.faultystore import Fault, FaultyStore, said, standing_in
+from tests.objectstore import ObjectStore
+
+_MEBIBYTE = 1024 * 1024
+_PAYLOAD = bytes(range(256)) * 4096 * 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A store whose requests go through the stand-in, and one beside it that goes straight."""
+
+    store: OpenedStore
+    straight: OpenedStore
+    network: FaultyStore
+
+
+@pytest.fixture
+async def place(object_store: ObjectStore) -> AsyncIterator[_Place]:
+    bucket = object_store.bucket(f"faults-{uuid.uuid4().hex}")
+    async with standing_in(object_store.endpoint) as network:
+        url = object_store.url(bucket, endpoint=network.endpoint, part_size="5MiB", timeout="1")
+        store, straight = await open_store(url), await open_store(object_store.url(bucket))
+        try:
+            yield _Place(store, straight, network)
+        finally:
+            await store.close()
+            await straight.close()
+
+
+async def _sealed(store: OpenedStore, session: MemorySession) -> tuple[BlobWriter, MemoryJournal]:
+    """A large object that only waits for its end."""
+    journal = session.claim()
+    writer = await store.create(session.key, journal)
+    await writer.append([_PAYLOAD], Algorithm.SHA256.hasher())
+    await journal.advance(await writer.seal())
+    return writer, journal
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (429, "")])
+async def test_a_server_that_asks_for_patience_gets_it(place: _Place, status: int, code: str) -> None:
+    """Refused for the moment, a request is sent again, a little later each time."""
+    place.network.fail(Fault("PUT", times=2, answer=(status, said(code) if code else b"", {})))
+    key = ObjectKey.fresh()
+    await write(place.store, key, b"patience")
+    assert place.network.count("PUT") == 3
+    assert await content(place.straight, key) == b"patience"
+
+
+async def test_a_server_that_never_recovers_is_given_up(place: _Place) -> None:
+    """Retries end at a deadline, with an error that says what the matter is."""
+    place.network.fail(Fault("PUT", times=1000, answer=(503, said("SlowDown"), {})))
+    started = time.monotonic()
+    error = await expect_error(StoreUnavailable, write(place.store, ObjectKey.fresh(), b"x"))
+    assert "overloaded" in error.message
+    assert 0.5 < time.monotonic() - started < 10
+    assert 3 < place.network.count("PUT") < 30
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+async def test_an_answer_that_is_lost_does_no_harm(place: _Place, dropped: bool) -> None:
+    """A PUT that was carried out, and one that was not, are repeated when the connection breaks or hangs."""
+    place.network.fail(Fault("PUT", dropped=True) if dropped else Fault("PUT", hang=True))
+    key = ObjectKey.fresh()
+    await write(place.store, key, b"again")
+    assert place.network.count("PUT") == 2
+    assert await content(place.straight, key) == b"again"
+
+
+async def test_a_server_that_hangs_is_noticed(place: _Place) -> None:
+    """Without any progress a request ends after the timeout and its repetitions, and says so."""
+    place.network.fail(Fault("HEAD", times=1000, hang=True))
+    started = time.monotonic()
+    error = await expect_error(StoreUnavailable, _size(place.store))
+    assert "nothing moved" in error.message
+    assert 1 <= time.monotonic() - started < 10
+
+
+async def _size(store: OpenedStore) -> None:
+    await store.size(ObjectKey.fresh())
+
+
+@pytest.mark.parametrize("stalls", [True, False])
+async def test_a_download_goes_on_where_it_broke(place: _Place, stalls: bool) -> None:
+    """A connection that is cut or stalls in the middle of a body is replaced by a request for the rest."""
+    session = MemorySession()
+    writer, _ = await _sealed(place.straight, session)
+    await writer.finish()
+    await writer.close()
+    for at in (0, 70_000, 5 * _MEBIBYTE):
+        place.network.fail(
+            Fault(
+                "GET", contains=str(session.key), stall_after=at if stalls else None, cut_after=None if stalls else at
+            )
+        )
+        place.network.arrived.clear()
+        reader = await place.store.open(session.key, 0, len(_PAYLOAD))
+        offset = 0
+        while offset < reader.size:
+            piece = await reader.read(offset, 100_000)
+            assert piece == _PAYLOAD[offset : offset + 100_000]
+            offset += len(piece)
+        reader.close()
+        assert place.network.count("GET") == 2
+
+
+async def test_a_download_that_always_breaks_ends(place: _Place) -> None:
+    """A body that never comes further is an error after a few attempts, never a short read."""
+    key = ObjectKey.fresh()
+    await write(place.straight, key, b"x" * _MEBIBYTE)
+    place.network.fail(Fault("GET", contains=str(key), times=1000, cut_after=10))
+    reader = await place.store.open(key)
+    await expect_error(StoreUnavailable, reader.read(0, _MEBIBYTE))
+    reader.close()
+    assert place.network.count("GET", str(key)) < 10
+
+
+async def test_an_object_that_vanishes_in_the_middle_is_missing(place: _Place) -> None:
+    """When the rest can't be had because somebody deleted the object, the reader says so."""
+    key = ObjectKey.fresh()
+    await write(place.straight, key, b"x" * _MEBIBYTE)
+    place.network.fail(Fault("GET", contains=str(key), cut_after=1000))
+    reader = await place.store.open(key)
+    await place.straight.delete([key])
+    await expect_error(ObjectMissing, reader.read(0, _MEBIBYTE))
+    reader.close()
+
+
+async def test_a_stalled_client_costs_under_a_megabyte(place: _Place) -> None:
+    """What is read ahead of a client that takes nothing is bounded."""
+    session = MemorySession()
+    writer, _ = await _sealed(place.straight, session)
+    await writer.finish()
+    await writer.close()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        reader = await place.straight.open(session.key, 0, len(_PAYLOAD))
+        await reader.read(0, 1000)
+        await asyncio.sleep(0.3)
+        after, _ = tracemalloc.get_traced_memory()
+        reader.close()
+    finally:
+        tracemalloc.stop()
+    assert after - before < _MEBIBYTE
+
+
+async def test_an_error_inside_a_success_is_seen(place: _Place) -> None:
+    """A completion that begins with 200 and ends with an error is repeated, and what lasts is told."""
+    for code, kind in (("InternalError", None), ("AccessDenied", StoreUnavailable)):
+        session = MemorySession()
+        writer, _ = await _sealed(place.store, session)
+        place.network.fail(Fault("POST", contains="uploadId", answer=(200, b" \n" * 5 + said(code), {})))
+        if kind is None:
+            await writer.finish()
+            assert await content(place.straight, session.key) == _PAYLOAD
+        else:
+            await expect_error(kind, writer.finish())
+            assert await place.straight.size(session.key) is None
+        await writer.close()
+        await session.discard(place.straight)
+
+
+async def test_a_completion_whose_answer_is_lost_is_not_repeated_in_effect(place: _Place) -> None:
+    """The server completed and the answer is lost: the upload is gone, the object is there, and that is success."""
+    session = MemorySession()
+    writer, _ = await _sealed(place.store, session)
+    place.network.fail(Fault("POST", contains="uploadId", dropped=True))
+    await writer.finish()
+    await writer.close()
+    assert await content(place.straight, session.key) == _PAYLOAD
+
+
+async def test_a_part_that_changed_on_its_way_is_refused_and_sent_again(place: _Place) -> None:
+    """Each request is signed with the hash of its content, so the server notices a flipped bit."""
+    place.network.fail(Fault("PUT", contains="partNumber=1", change_body=lambda body: b"\xff" + body[1:]))
+    session = MemorySession()
+    writer, _ = await _sealed(place.store, session)
+    await writer.finish()
+    await writer.close()
+    assert place.network.count("PUT", "partNumber=1&") == 2
+    assert await content(place.straight, session.key) == _PAYLOAD
+
+
+@pytest.mark.parametrize("tag", [b"", b"0123456789abcdef0123456789abcdef"])
+async def test_a_tag_that_is_not_the_parts_makes_no_object(place: _Place, tag: bytes) -> None:
+    """A tag that is missing, or another one than the server keeps, ends the upload instead of making a wrong object."""
+
+    def change(head: bytes) -> bytes:
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"etag:")]
+        return b"\r\n".join([lines[0], *([b'ETag: "' + tag + b'"'] if tag else []), *lines[1:]])
+
+    place.network.fail(Fault("PUT", contains="partNumber=2", change_head=change))
+    session = MemorySession()
+    await expect_error(StoreUnavailable, _seal_and_finish(place.store, session))
+    assert await place.straight.size(session.key) is None
+
+
+async def _seal_and_finish(store: OpenedStore, session: MemorySession) -> None:
+    journal = session.claim()
+    writer = await store.create(session.key, journal)
+    try:
+        await writer.append([_PAYLOAD], Algorithm.SHA256.hasher())
+        await journal.advance(await writer.seal())
+        await writer.finish()
+    finally:
+        await writer.close()
+
+
+async def test_deletes_go_in_batches_and_singly_where_they_must(place: _Place) -> None:
+    """A thousand keys are one request; a server that doesn't know it gets one request for each key from then on."""
+    keys = [ObjectKey.fresh() for _ in range(1500)]
+    for key in keys[:3]:
+        await write(place.straight, key, b"x")
+    await place.store.delete(keys)
+    assert (place.network.count("POST", "delete"), place.network.count("DELETE")) == (2, 0)
+    assert [await place.straight.size(key) for key in keys[:3]] == [None] * 3
+    for key in keys[:3]:
+        await write(place.straight, key, b"x")
+    place.network.fail(Fault("POST", contains="delete", answer=(501, said("NotImplemented"), {})))
+    await place.store.delete(keys[:3])
+    await place.store.delete(keys[:3])
+    assert (place.network.count("POST", "delete"), place.network.count("DELETE")) == (3, 6)
+    assert [await place.straight.size(key) for key in keys[:3]] == [None] * 3
+
+
+async def test_what_a_batch_could_not_delete_is_told(place: _Place) -> None:
+    """Errors inside a success: what passes is tried again, what doesn't is an error."""
+    keys = [ObjectKey.fresh() for _ in range(2)]
+    for code, kind in (("InternalError", None), ("AccessDenied", StoreUnavailable)):
+        for key in keys:
+            await write(place.straight, key, b"x")
+        inner = said(code, Key=str(keys[0])).partition(b"?>")[2]
+        place.network.fail(
+            Fault("POST", contains="delete", answer=(200, b"<DeleteResult>" + inner + b"</DeleteResult>", {}))
+        )
+        if kind is None:
+            await place.store.delete(keys)
+            assert await place.straight.size(keys[0]) is None
+        else:
+            await expect_error(kind, place.store.delete(keys))
+
+
+async def test_parts_that_come_in_late_are_aborted_too(place: _Place) -> None:
+    """A part that was on its way survives an abort; so it is looked for, and the upload aborted again."""
+    session = MemorySession()
+    writer, _ = await _sealed(place.store, session)
+    await writer.close()
+    late = b"<ListPartsResult><Part><PartNumber>7</PartNumber></Part></ListPartsResult>"
+    place.network.fail(Fault("GET", contains="max-parts", answer=(200, late, {})))
+    await session.discard(place.store)
+    assert place.network.count("DELETE", "uploadId") == 2
+    assert place.network.count("GET", "max-parts") == 1
+
+
+async def test_a_server_without_conditions_is_marked_all_the_same(place: _Place) -> None:
+    """Where a PUT can't be made conditional, the mark is looked for, written, and read again."""
+    place.network.fail(Fault("PUT", contains="meta/instance", answer=(501, said("NotImplemented"), {})))
+    await place.store.write_instance("database-1")
+    assert await place.straight.read_instance() == "database-1"
