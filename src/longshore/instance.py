@@ -58,6 +58,7 @@ _log = structlog.get_logger("longshore.instance")
 
 _METRICS_SECONDS = 1.0
 _PROBE_SECONDS = 5.0
+_PATIENT_SECONDS = 3600.0
 _PING = Statement("SELECT 1")
 _ANY_BLOB = Statement("SELECT 1 FROM blobs LIMIT 1")
 _CONNECTION_LIMIT = Statement(
@@ -259,17 +260,22 @@ def periods_of(settings: Settings) -> Periods:
     )
 
 
-async def open_database(settings: Settings) -> Database:
-    """The database that the settings name, open in this process.
+async def open_database(settings: Settings, *, patient: bool = False) -> Database:
+    """The database that the settings name, open in this process; `patient` with statements that look at everything.
 
     Raises:
         ServiceUnavailable: it can't be reached.
     """
     if settings.database_url is None:
         return SQLiteDatabase(settings.sqlite_path)
-    from longshore.database.postgresql import PostgreSQLDatabase  # noqa: PLC0415 - its driver is not paid for on SQLite
+    # Imported here: its driver is not paid for on SQLite.
+    from longshore.database.postgresql import COMMAND_SECONDS, PostgreSQLDatabase  # noqa: PLC0415
 
-    return await PostgreSQLDatabase.open(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
+    return await PostgreSQLDatabase.open(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.database_pool,
+        command_seconds=_PATIENT_SECONDS if patient else COMMAND_SECONDS,
+    )
 
 
 async def open_marked_store(settings: Settings, instance_id: str, database: Database) -> OpenedStore:
