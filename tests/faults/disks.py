@@ -34,6 +34,19 @@ class Disk:
         """Makes it `ro` or `rw`."""
         _run("mount", "-o", f"remount,{mode}", str(self.folder))
 
+    def fail(self) -> None:
+        """Lets ext4 meet an error, after which it takes no more writes until it has been repaired."""
+        found = _run("findmnt", "-n", "-o", "SOURCE", str(self.folder)).strip()
+        trigger = Path("/sys/fs/ext4", Path(found).name, "trigger_fs_error")
+        if not trigger.exists():
+            pytest.skip("this kernel lets no error of ext4 be triggered")
+        _run("mount", "-o", "remount,errors=remount-ro", str(self.folder))
+        trigger.write_text("a test")
+
+    def repair(self, image: Path) -> None:
+        """Makes it fit to be mounted again; it must not be mounted now."""
+        subprocess.run(["fsck.ext4", "-y", str(image)], check=False, capture_output=True)
+
     def fill(self, *, leave: int = 0) -> None:
         """Takes all its room but so many bytes, as somebody else's files do."""
         with (self.folder / "ballast").open("ab") as ballast:
@@ -89,5 +102,5 @@ def _until_the_end(disk: Disk) -> Iterator[None]:
             disk.unmount()
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True)
+def _run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
