@@ -75,12 +75,14 @@ class Cluster:
     def start(self) -> None:
         """Starts it and waits until it lets somebody in."""
         options = [argument for name, value in _SETTINGS.items() for argument in ("-c", f"{name}={value}")]
-        self.process = subprocess.Popen(
-            [str(self.programs / "postgres"), "-D", str(self.data), "-p", str(self.port), *options],
-            user=self.user,
-            cwd=self.data.parent,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - nothing else ends it after a kill -9
-        )
+        with self.data.with_name(f"{self.data.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(self.programs / "postgres"), "-D", str(self.data), "-p", str(self.port), *options],
+                user=self.user,
+                cwd=self.data.parent,
+                stderr=log,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - nothing else ends it after a kill -9
+            )
         _wait(self.process, self.programs / "pg_isready", self.port)
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     external_url: str | None = Field(None, description="the URL that clients use; taken from the request when not set")
     data_dir: Path = Field(Path("data"), description="where everything of the embedded default is kept")
     database_url: SecretStr | None = Field(
-        None, description="postgresql://…; SQLite in the data directory when not set"
+        None, description="postgresql://…, with commas between several hosts; SQLite in the data directory when not set"
     )
     storage_url: SecretStr | None = Field(None, description="file://…; a folder in the data directory when not set")
     redis_url: SecretStr | None = Field(
@@ -159,10 +159,13 @@ class Settings(BaseSettings):
     def _database(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or value.get_secret_value() == "":
             return None
-        if urlsplit(value.get_secret_value()).scheme not in {"postgresql", "postgres"}:
+        url = urlsplit(value.get_secret_value())
+        if url.scheme not in {"postgresql", "postgres"}:
             raise ValueError("must begin with postgresql:// (leave it out for SQLite in the data directory)")
         try:
-            urlsplit(value.get_secret_value()).port  # noqa: B018 - reading it is what checks it
+            # Several servers stand side by side, with commas between them.
+            for server in url.netloc.rpartition("@")[2].split(","):
+                urlsplit(f"//{server}").port  # noqa: B018 - reading it is what checks it
         except ValueError:
             # The parser's own words would repeat a piece of the password.
             raise ValueError(

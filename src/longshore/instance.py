@@ -50,6 +50,7 @@ from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.factory import check_url, directory_of, open_store, scheme_of
+from longshore.storage.layout import read_instance
 from longshore.storage.port import FreeSpace, ObjectExists, OpenedStore
 from longshore.storage.refusals import InvalidStorageURL, StoreRefused
 from longshore.system.instance import ensure_instance
@@ -58,6 +59,7 @@ _log = structlog.get_logger("longshore.instance")
 
 _METRICS_SECONDS = 1.0
 _PROBE_SECONDS = 5.0
+_PATIENT_SECONDS = 3600.0
 _PING = Statement("SELECT 1")
 _ANY_BLOB = Statement("SELECT 1 FROM blobs LIMIT 1")
 _CONNECTION_LIMIT = Statement(
@@ -259,17 +261,22 @@ def periods_of(settings: Settings) -> Periods:
     )
 
 
-async def open_database(settings: Settings) -> Database:
-    """The database that the settings name, open in this process.
+async def open_database(settings: Settings, *, patient: bool = False) -> Database:
+    """The database that the settings name, open in this process; `patient` with statements that look at everything.
 
     Raises:
         ServiceUnavailable: it can't be reached.
     """
     if settings.database_url is None:
         return SQLiteDatabase(settings.sqlite_path)
-    from longshore.database.postgresql import PostgreSQLDatabase  # noqa: PLC0415 - its driver is not paid for on SQLite
+    # Imported here: its driver is not paid for on SQLite.
+    from longshore.database.postgresql import COMMAND_SECONDS, PostgreSQLDatabase  # noqa: PLC0415
 
-    return await PostgreSQLDatabase.open(settings.database_url.get_secret_value(), pool_size=settings.database_pool)
+    return await PostgreSQLDatabase.open(
+        settings.database_url.get_secret_value(),
+        pool_size=settings.database_pool,
+        command_seconds=_PATIENT_SECONDS if patient else COMMAND_SECONDS,
+    )
 
 
 async def open_marked_store(settings: Settings, instance_id: str, database: Database) -> OpenedStore:
@@ -280,6 +287,9 @@ async def open_marked_store(settings: Settings, instance_id: str, database: Data
         ServiceUnavailable: it is away.
     """
     try:
+        if scheme_of(settings.storage) == "file":
+            # Before anything is made there: other processes would go on with the folder where the volume was.
+            await _require_mark(read_instance(str(directory_of(settings.storage))), instance_id, database)
         store = await open_store(settings.storage, reserve_bytes=_reserve_of(settings))
     except OSError as error:
         raise SettingsError(f"LONGSHORE_STORAGE_URL: the folder can't be used: {error.strerror}") from error
@@ -320,6 +330,15 @@ async def missing_revision(database: Database) -> str | None:
     )
 
 
+async def _require_mark(mark: str | None, instance_id: str, database: Database) -> None:
+    if mark is None and await database.read(lambda connection: connection.value(_ANY_BLOB)) is not None:
+        raise SettingsError(
+            "LONGSHORE_STORAGE_URL: the store has no mark of this database, which knows of blobs in it. Is the volume mounted?"
+            f" Is it the right bucket? If it is really lost, write {instance_id} into meta/instance there, then"
+            " `longshore verify --mark-missing`"
+        )
+
+
 async def _check_mark(store: OpenedStore, instance_id: str, database: Database) -> None:
     """Marks a new store, and refuses one that can't be this database's.
 
@@ -329,13 +348,7 @@ async def _check_mark(store: OpenedStore, instance_id: str, database: Database) 
     Raises:
         SettingsError: the store belongs to another database, or its mark is missing.
     """
-    mark = await store.read_instance()
-    if mark is None and await database.read(lambda connection: connection.value(_ANY_BLOB)) is not None:
-        raise SettingsError(
-            "LONGSHORE_STORAGE_URL: the store has no mark of this database, which knows of blobs in it. Is the volume mounted?"
-            f" Is it the right bucket? If it is really lost, write {instance_id} into meta/instance there, then"
-            " `longshore verify --mark-missing`"
-        )
+    await _require_mark(await store.read_instance(), instance_id, database)
     try:
         await store.write_instance(instance_id)
     except ObjectExists as error:

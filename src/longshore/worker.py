@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 
 import structlog
 
@@ -14,6 +15,7 @@ from longshore.events.sequencer import Sequencer
 from longshore.instance import missing_revision, open_database, open_marked_store, periods_of
 from longshore.oci.errors import LongshoreError
 from longshore.registry.reclaim import Reclaim
+from longshore.storage.port import OpenedStore
 from longshore.system.instance import ensure_instance
 
 _log = structlog.get_logger("longshore.worker")
@@ -27,35 +29,44 @@ async def run_worker(settings: Settings, secret_key: bytes) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    database = await _wait_for_database(settings, stop)
-    if database is None:
+    opened = await _wait_for_both(settings, secret_key, stop)
+    if opened is None:
         return
+    database, store = opened
     try:
-        store = await open_marked_store(settings, await ensure_instance(database, secret_key), database)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(Reclaim(database, store, periods_of(settings)).run(stop))
-                tasks.create_task(Sequencer(database).run(stop))
-        finally:
-            await store.close()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(Reclaim(database, store, periods_of(settings)).run(stop))
+            tasks.create_task(Sequencer(database).run(stop))
     finally:
+        await store.close()
         await database.close()
 
 
-async def _wait_for_database(settings: Settings, stop: asyncio.Event) -> Database | None:
-    """The database at this release's schema; None when the worker is told to stop first."""
+async def _wait_for_both(
+    settings: Settings, secret_key: bytes, stop: asyncio.Event
+) -> tuple[Database, OpenedStore] | None:
+    """The database at this release's schema, and its store; None when the worker is told to stop first."""
     said = ""
     while not stop.is_set():
         try:
-            database = await open_database(settings)
-            reason = await missing_revision(database)
-            if reason is None:
-                return database
-            await database.close()
+            return await _open_both(settings, secret_key)
         except (LongshoreError, SettingsError) as error:
-            reason = str(error)
-        if reason != said:
-            _log.warning("waiting for the database", reason=reason)
-            said = reason
-        await asyncio.sleep(_WAIT_SECONDS)
+            if str(error) != said:
+                said = str(error)
+                _log.warning("waiting for database and store", reason=said)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _WAIT_SECONDS)
     return None
+
+
+async def _open_both(settings: Settings, secret_key: bytes) -> tuple[Database, OpenedStore]:
+    database = await open_database(settings)
+    try:
+        missing = await missing_revision(database)
+        if missing is not None:
+            raise SettingsError(missing)
+        instance_id = await ensure_instance(database, secret_key)
+        return database, await open_marked_store(settings, instance_id, database)
+    except BaseException:
+        await database.close()
+        raise

@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,7 @@ class Acknowledged:
     manifests: dict[tuple[str, str], bytes] = field(default_factory=dict)
     blobs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     interrupted: int = 0
+    refused: Counter[int] = field(default_factory=Counter)
 
 
 class PushingClient(threading.Thread):
@@ -104,13 +106,25 @@ class PushingClient(threading.Thread):
         return self._accepted(answer)
 
     def _accepted(self, answer: httpx.Response) -> bool:
-        """Whether it is done; a server that is going down may say 503, anything else is a failure."""
+        """Whether it is done; a server that lacks something may say 503 or 507 and when to try again, nothing else."""
         if answer.status_code == httpx.codes.CREATED:
             return True
-        assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, (
-            f"{answer.request.method} {answer.url}: {answer.text}"
-        )
+        check_refusal(answer)
+        self._acknowledged.refused[answer.status_code] += 1
         return False
+
+
+def check_refusal(answer: httpx.Response, *statuses: int) -> str:
+    """The message of an answer that says: not now, for a reason that is told, and try again then."""
+    told = f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
+    assert answer.status_code in (statuses or (503, 507)), told
+    assert int(answer.headers["Retry-After"]) > 0, told
+    document = answer.json()
+    assert document["request_id"] == answer.headers["X-Request-Id"], told
+    assert document["errors"][0]["code"] == "UNAVAILABLE", told
+    message: str = document["errors"][0]["message"]
+    assert len(message) > 20, told
+    return message
 
 
 def check_pulls(registry: Registry, acknowledged: Acknowledged) -> None:

@@ -60,6 +60,7 @@ class Server:
         admin = Login(username="admin", password="Harbor12345")
         environment = {
             "PATH": "/usr/bin:/bin",
+            "PYTHONFAULTHANDLER": "1",
             "LONGSHORE_HOST": "127.0.0.1",
             "LONGSHORE_PORT": str(port),
             "LONGSHORE_DATA_DIR": str(self.directory / "data"),

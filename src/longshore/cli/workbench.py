@@ -62,7 +62,7 @@ def with_database(config: Path | None, work: Callable[[Settings, Database], Awai
                 " `longshore serve`, or run this where its settings are.",
                 code=2,
             )
-        database = await open_database(settings)
+        database = await open_database(settings, patient=True)
         try:
             missing = await missing_revision(database)
             if missing is not None:

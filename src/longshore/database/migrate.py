@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy
@@ -20,6 +21,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import longshore.tables
+from longshore.database.postgresql import connect, servers_of
 
 _ADVISORY_LOCK = 0x4C4F4E47  # "LONG": one lock for all releases
 
@@ -40,7 +42,8 @@ def migrate_postgresql(url: str) -> None:
     """Brings a PostgreSQL database to the newest revision, waiting for another `longshore migrate` to finish first."""
 
     async def run() -> None:
-        engine = create_async_engine(sqlalchemy.make_url(url).set(drivername="postgresql+asyncpg"))
+        # SQLAlchemy writes several servers in another way, so it isn't given the URL.
+        engine = create_async_engine("postgresql+asyncpg://", async_creator=partial(connect, servers_of(url), {}))
         try:
             async with engine.connect() as connection:
                 await connection.exec_driver_sql(f"SELECT pg_advisory_lock({_ADVISORY_LOCK})")

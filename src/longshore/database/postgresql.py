@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PostgreSQL on asyncpg: a few connections per process, READ COMMITTED, the whole function again on a deadlock."""
+"""PostgreSQL on asyncpg: a few connections per process, READ COMMITTED, the whole function again on a deadlock.
+
+A server that is away, hangs or has become a standby costs a bounded time and the message that it did not answer. Connections to
+it are dropped and the next request connects anew, so that nothing needs a restart.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -31,10 +36,17 @@ _AWAY = (
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.PostgresSystemError,
     asyncpg.InternalServerError,
+    asyncpg.TargetServerAttributeNotMatched,
 )
 _ATTEMPTS = 20
 _RETRY_SECONDS = 30.0
 _ACQUIRE_SECONDS = 10.0
+COMMAND_SECONDS = 30.0
+"""How long a statement of a request may take; what takes longer belongs into the background."""
+# For each server that the URL names: one that doesn't even refuse must leave time for the others.
+_CONNECT_SECONDS = 3.0
+# Requests that wait for a connection of this process: more are turned away at once.
+_MOST_WAITING = 1024
 
 
 class PostgreSQLConnection:
@@ -80,22 +92,29 @@ class PostgreSQLDatabase:
 
     dialect = Dialect.POSTGRESQL
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, *, writers: int) -> None:
         self._pool = pool
+        # Writers may wait for each other's locks. They leave a connection to those who only read, who don't.
+        self._writers = asyncio.Semaphore(writers)
+        self._waiting = 0
 
     @classmethod
-    async def open(cls, url: str, *, pool_size: int) -> PostgreSQLDatabase:
-        """Connects lazily: a database that is away doesn't stop the process from starting."""
+    async def open(cls, url: str, *, pool_size: int, command_seconds: float = COMMAND_SECONDS) -> PostgreSQLDatabase:
+        """Connects lazily: a database that is away doesn't stop the process from starting.
+
+        The URL may name several servers, `host1:5432,host2:5432`: the first that takes writes is used.
+        """
+        servers = servers_of(url)
         pool = asyncpg.create_pool(
             url,
+            connect=lambda *_, **options: connect(servers, options),
             min_size=0,
             max_size=pool_size,
             reset=_keep_session,
             statement_cache_size=1024,
             max_cached_statement_lifetime=0,
             max_inactive_connection_lifetime=300,
-            timeout=5,
-            command_timeout=60,
+            command_timeout=command_seconds,
             server_settings={
                 "application_name": "longshore",
                 "synchronous_commit": "on",
@@ -108,7 +127,7 @@ class PostgreSQLDatabase:
             await pool
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _unavailable(error) from error
-        return cls(pool)
+        return cls(pool, writers=max(1, pool_size - 1))
 
     async def read(self, function: ReadFunction[Result]) -> Result:
         """Runs `function` on a connection of the pool; see `Database.read`."""
@@ -139,8 +158,12 @@ class PostgreSQLDatabase:
 
     async def _transaction(self, function: WriteFunction[Result]) -> Result:
         try:
-            async with self._connection() as connection, connection.transaction():
-                return await function(PostgreSQLConnection(connection))
+            await self._wait(self._turn)
+            try:
+                async with self._connection() as connection:
+                    return await _in_transaction(connection, function)
+            finally:
+                self._writers.release()
         except asyncpg.UniqueViolationError as error:
             raise UniqueViolation(str(error)) from error
         except (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError) as error:
@@ -148,20 +171,80 @@ class PostgreSQLDatabase:
         except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as error:
             # The error's detail is the whole row, with whatever nobody should read in a log.
             raise CheckViolation(error.args[0]) from None
+        except asyncpg.ReadOnlySQLTransactionError as error:
+            # Another server takes the writes now. What is left of the connections to this one would also read the past.
+            await self._pool.expire_connections()
+            raise _unavailable(error) from error
         except _AWAY as error:
             raise _unavailable(error) from error
+
+    async def _turn(self) -> None:
+        async with asyncio.timeout(_ACQUIRE_SECONDS):
+            await self._writers.acquire()
+
+    async def _wait(self, get: Callable[[], Awaitable[Any]]) -> Any:
+        """Waits for a connection, or for the turn to write, among a limited number of others."""
+        if self._waiting >= _MOST_WAITING:
+            raise ServiceUnavailable(
+                "Too many requests are waiting for the database. Try again; if it stays, look at the database server's load"
+                " and at LONGSHORE_DATABASE_POOL.",
+                retry_after=2,
+            )
+        self._waiting += 1
+        try:
+            return await get()
+        except (*_AWAY, asyncpg.PostgresError) as error:
+            raise _unavailable(error) from error
+        finally:
+            self._waiting -= 1
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
         """A connection of the pool. Whatever goes wrong before there is one is the server's or the settings' affair."""
-        try:
-            connection = await self._pool.acquire(timeout=_ACQUIRE_SECONDS)
-        except (*_AWAY, asyncpg.PostgresError) as error:
-            raise _unavailable(error) from error
+        connection = await self._wait(partial(self._pool.acquire, timeout=_ACQUIRE_SECONDS))
         try:
             yield connection
+        except TimeoutError:
+            # It doesn't answer, and those beside it lead to the same server: the next requests connect anew.
+            connection.terminate()
+            await self._pool.expire_connections()
+            raise
         finally:
             await self._pool.release(connection)
+
+
+async def _in_transaction(connection: Any, function: WriteFunction[Result]) -> Result:
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        result = await function(PostgreSQLConnection(connection))
+    except TimeoutError:
+        # The connection is given up: waiting for the end of its transaction would take as long once more.
+        raise
+    except BaseException:
+        await transaction.rollback()
+        raise
+    await transaction.commit()
+    return result
+
+
+def servers_of(url: str) -> list[str]:
+    """One URL for each server that a URL names: `postgresql://user:password@host1:5432,host2:5432/database?…`."""
+    scheme, separator, rest = url.partition("://")
+    end = min((rest.find(character) for character in "/?#" if character in rest), default=len(rest))
+    login, at, hosts = rest[:end].rpartition("@")
+    return [f"{scheme}{separator}{login}{at}{host}{rest[end:]}" for host in hosts.split(",")]
+
+
+async def connect(servers: list[str], options: dict[str, Any]) -> Any:
+    """A connection to the first of the servers that answers and takes writes; raises what the last one said."""
+    for number, server in enumerate(servers, start=1):
+        try:
+            return await asyncpg.connect(server, **options, timeout=_CONNECT_SECONDS, target_session_attrs="read-write")
+        except (*_AWAY, asyncpg.PostgresError):
+            if number == len(servers):
+                raise
+    raise AssertionError
 
 
 def _unavailable(error: BaseException) -> LongshoreError:

@@ -101,9 +101,10 @@ class SQLiteConnection:
 
 
 class _Job:
-    __slots__ = ("error", "function", "future", "result")
+    __slots__ = ("began", "error", "function", "future", "result")
 
     def __init__(self, function: WriteFunction[Any]) -> None:
+        self.began = time.monotonic()
         self.function = function
         self.future: Future[Any] = Future()
         self.result: Any = None
@@ -178,7 +179,12 @@ class SQLiteDatabase:
         """Runs `first` and whatever is waiting behind it in one transaction; says whether the end was reached."""
         batch, stop = [first], False
         try:
-            _begin(connection)
+            try:
+                _begin(connection)
+            except sqlite3.OperationalError:
+                # Somebody else holds the lock, or the disk is gone: whoever waited with the first waits no second time.
+                batch += self._waited(_BUSY_TIMEOUT_SECONDS)
+                raise
             until = time.monotonic() + _GROUP_SECONDS
             _run_in_savepoint(connection, first)
             while len(batch) < _GROUP_LIMIT and time.monotonic() < until:
@@ -198,6 +204,18 @@ class SQLiteDatabase:
             for job in batch:
                 job.error = _unavailable(error) if isinstance(error, sqlite3.Error) else error
         return batch, stop
+
+    def _waited(self, seconds: float) -> list[_Job]:
+        """Takes out of the queue whatever has been in it for so long."""
+        waited: list[_Job] = []
+        since = time.monotonic() - seconds
+        for _ in range(self._jobs.qsize()):
+            job = self._jobs.get_nowait()
+            if job is not None and job.began <= since:
+                waited.append(job)
+            else:
+                self._jobs.put(job)
+        return waited
 
 
 def _begin(connection: sqlite3.Connection) -> None:

@@ -15,7 +15,7 @@ import structlog
 
 from longshore.database.connection import Database, Dialect, Transaction
 from longshore.database.statement import Statement
-from longshore.oci.errors import ServiceUnavailable
+from longshore.oci.errors import ServiceUnavailable, StorageFull
 
 _log = structlog.get_logger("longshore.events")
 
@@ -59,13 +59,18 @@ class Sequencer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Numbers events until `stop` is set; a database that is away is asked again."""
+        waiting = False
         while not stop.is_set():
             pause = _IDLE_SECONDS
             try:
                 if await self.run_once() == _BATCH:
                     pause = 0.0
-            except ServiceUnavailable as error:
-                _log.warning("events_not_numbered", error=error.message)
+                waiting = False
+            except (ServiceUnavailable, StorageFull) as error:
+                # Said once, not with every attempt.
+                if not waiting:
+                    _log.warning("events_not_numbered", error=error.message)
+                waiting = True
                 pause = _AWAY_SECONDS
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause or 0.001)

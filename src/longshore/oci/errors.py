@@ -238,11 +238,14 @@ class ServiceUnavailable(_Temporary):
     status = 503
 
 
-class StorageFull(LongshoreError):
-    """The store has no room for what was sent."""
+class StorageFull(_Temporary):
+    """The store has no room for what was sent; `retry_after` is in seconds."""
 
     code = "UNAVAILABLE"
     status = 507
+
+    def __init__(self, message: str, *, detail: object = None, retry_after: int = 30) -> None:
+        super().__init__(message, detail=detail, retry_after=retry_after)
 
 
 def _descendants(base: type[LongshoreError]) -> list[type[LongshoreError]]:

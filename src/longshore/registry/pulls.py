@@ -55,13 +55,18 @@ class PullCounter:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Writes what has gathered every few seconds, and once more at the end."""
+        late = False
         while not stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._flush_seconds)
             try:
                 await self.flush()
+                late = False
             except LongshoreError as error:
-                _log.warning("pulls not written yet", waiting=len(self._waiting), error=error.message)
+                # Said once, not with every attempt.
+                if not late:
+                    _log.warning("pulls not written yet", waiting=len(self._waiting), error=error.message)
+                late = True
             except Exception:  # noqa: BLE001 - counting must go on when one attempt fails, whatever the reason
                 _log.exception("pulls not written yet", waiting=len(self._waiting))
 

@@ -16,7 +16,7 @@ import structlog
 
 from longshore.database.connection import Connection, Database, Dialect, Transaction
 from longshore.database.statement import Statement
-from longshore.oci.errors import NotFound, ServiceUnavailable
+from longshore.oci.errors import NotFound, ServiceUnavailable, StorageFull
 from longshore.registry.collect import Collect
 from longshore.registry.expiry import EmptyRepositories, Expire, PurgedProjects
 from longshore.registry.immutability import ImmutableTags
@@ -97,7 +97,7 @@ class Reclaim:
         """One small batch of every step that isn't paused.
 
         Raises:
-            ServiceUnavailable: the database is away.
+            ServiceUnavailable, StorageFull: the database is away, or its disk is full.
         """
         paused = await self._paused()
         total = Progress()
@@ -116,15 +116,21 @@ class Reclaim:
         While there is work it goes on at once; the longer nothing is due, the longer it sleeps, up to 1.5 seconds.
         """
         _log.info("reclaim_started", steps=self.steps)
-        pause = _SHORTEST_SECONDS
+        pause, waiting = _SHORTEST_SECONDS, False
         while not stop.is_set():
             try:
                 done = await self.run_once()
+                if waiting:
+                    _log.info("reclaim_goes_on")
+                waiting = False
                 pause = _SHORTEST_SECONDS if done.handled else min(pause * 2, _LONGEST_SECONDS)
                 if done.more:
                     continue
-            except ServiceUnavailable as error:
-                _log.warning("reclaim_waits", error=error.message)
+            except (ServiceUnavailable, StorageFull) as error:
+                # Said once, not with every attempt.
+                if not waiting:
+                    _log.warning("reclaim_waits", error=error.message)
+                waiting = True
                 pause = _LONGEST_SECONDS
             except Exception:  # noqa: BLE001 - the loop outlives whatever goes wrong in one round
                 _log.exception("reclaim_failed")
@@ -170,7 +176,7 @@ class Reclaim:
     async def _run_step(self, step: Step, limit: int) -> Progress:
         try:
             done = await step.run(limit)
-        except ServiceUnavailable:
+        except (ServiceUnavailable, StorageFull):
             raise
         except Exception:  # noqa: BLE001 - a step that breaks must not stop the others; it is tried again next round
             _log.exception("reclaim_failed", step=step.name)

@@ -18,7 +18,7 @@ import structlog
 
 from longshore.database.connection import Connection, Database
 from longshore.database.statement import Statement
-from longshore.oci.errors import ServiceUnavailable
+from longshore.oci.errors import ServiceUnavailable, StorageFull
 
 _log = structlog.get_logger("longshore.reclaim")
 
@@ -57,7 +57,7 @@ class Step(ABC):
         """Works off one batch of at most `limit`.
 
         Raises:
-            ServiceUnavailable: the database or the store is away; nothing is lost, try again later.
+            ServiceUnavailable, StorageFull: the database or the store is away or full; nothing is lost, try again later.
         """
 
     @abstractmethod
@@ -104,7 +104,7 @@ class QueueStep(Step, Generic[Item]):
     async def _attempt(self, item: Item) -> Progress:
         try:
             return await self.settle(item)
-        except ServiceUnavailable:
+        except (ServiceUnavailable, StorageFull):
             raise
         except Exception:  # noqa: BLE001 - one bad row must not stop those behind it; the log has all of it
             _log.exception("reclaim_failed", step=self.name, item=str(item))

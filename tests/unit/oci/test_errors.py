@@ -7,7 +7,7 @@ import re
 import pytest
 
 from longshore.oci import errors
-from longshore.oci.errors import ERRORS, LongshoreError, RangeInvalid, ServiceUnavailable, TooManyRequests
+from longshore.oci.errors import ERRORS, LongshoreError, RangeInvalid, ServiceUnavailable, StorageFull, TooManyRequests
 
 # Distribution specification 1.1, section "Error Codes".
 SPECIFIED = {
@@ -80,6 +80,7 @@ def test_temporary_errors_say_when_to_try_again() -> None:
     """Errors that go away carry the seconds for Retry-After."""
     assert TooManyRequests("Slower.", retry_after=7).retry_after == 7
     assert ServiceUnavailable("Away.", retry_after=1).retry_after == 1
+    assert StorageFull("Full.").retry_after > 0
 
 
 def test_range_error_carries_the_size() -> None:
