@@ -6,10 +6,12 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+from collections.abc import Callable
 from typing import Any
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+_PIECE = 1024 * 1024
 
 
 def request(
@@ -33,6 +35,19 @@ def get(port: int, path: str, authorization: str = "", content_range: str = "") 
     if content_range:
         headers["Range"] = content_range
     return request(port, "GET", path, headers)
+
+
+def download(port: int, path: str, authorization: str, take: Callable[[bytes], object]) -> int:
+    """One GET whose body is handed on in pieces; the status."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", path, headers={"Authorization": authorization} if authorization else {})
+        answer = connection.getresponse()
+        while piece := answer.read(_PIECE):
+            take(piece)
+        return answer.status
+    finally:
+        connection.close()
 
 
 def post(port: int, path: str, authorization: str, document: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.asking import INDEX, MANIFEST, get, request
+from bench.asking import INDEX, MANIFEST, download, get, request
 from bench.load import GateFailed, Loader
 from bench.scale import Scale
 from bench.servers import PROJECT, Server
@@ -182,6 +182,18 @@ def checked(server: Server, path: str, authorization: str, digest: str) -> bytes
     if status != http.client.OK or found != digest:
         raise GateFailed(f"{server.name}: {path} answered {status} with {len(body)} bytes of {found}, not {digest}")
     return body
+
+
+def check_large(server: Server, path: str, authorization: str, digest: str) -> None:
+    """Compares what a server gives for a path with a digest, without keeping it.
+
+    Raises:
+        GateFailed: it isn't what the digest names.
+    """
+    hasher = hashlib.sha256()
+    status = download(server.port, path, authorization, hasher.update)
+    if status != http.client.OK or f"sha256:{hasher.hexdigest()}" != digest:
+        raise GateFailed(f"{server.name}: {path} answered {status} with bytes of sha256:{hasher.hexdigest()}")
 
 
 def check_images(server: Server, images: Sequence[Image], authorization: dict[str, str], *, most: int = 20) -> None:

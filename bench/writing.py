@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import machine
 from bench.choosing import one_of_each_store, pushable
-from bench.content import Corpus, check_images, checked, pushed_images, targets_file
+from bench.content import Corpus, check_images, check_large, pushed_images, targets_file
 from bench.measure import Bench, Case, Sample, spending
 from bench.servers import PROJECT, Server
 from bench.sizes import MIB, Size
@@ -100,7 +100,7 @@ def fresh(servers: Sequence[Server], folder: Path, cores: Sequence[int]) -> Iter
 
 
 def _pushes(bench: Bench, way: LargePush, servers: Sequence[Server], rounds: int | None, cores: Sequence[int]) -> Case:
-    def run(server: Server, _: int) -> Sample:
+    def run(server: Server, number: int) -> Sample:
         repository = f"{PROJECT}/pushed"
         opens = server.authorization([repository]).get(repository, "")
         peak = machine.Peak(server.pid)
@@ -109,8 +109,8 @@ def _pushes(bench: Bench, way: LargePush, servers: Sequence[Server], rounds: int
         with spending(server) as spent:
             told = bench.loader.run(server, "blob", *arguments)
         grown = peak.grown()
-        for digest in told["digests"]:
-            checked(server, f"/v2/{repository}/blobs/{digest}", opens, digest)
+        digest = told["digests"][number % way.streams]
+        check_large(server, f"/v2/{repository}/blobs/{digest}", opens, digest)
         return Sample(
             operations=told["bytes"] / 1e9,
             cpu_seconds=spent.cpu,
