@@ -92,7 +92,7 @@ _CHANGE = Statement(
     """
     UPDATE project_usage SET used_bytes = used_bytes + :used, stored_bytes = stored_bytes + :stored
     WHERE project_id = :project_id AND (
-        :used <= 0 OR NOT EXISTS (
+        CAST(:used AS BIGINT) <= 0 OR NOT EXISTS (
             SELECT 1 FROM projects p WHERE p.id = :project_id AND p.quota_bytes IS NOT NULL
             AND project_usage.used_bytes + :used > p.quota_bytes))
     """
