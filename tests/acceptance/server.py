@@ -92,7 +92,9 @@ def longshore(environment: dict[str, str], *arguments: str, timeout: float = 300
     done = subprocess.run(
         longshore_command(*arguments), env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
-    assert done.returncode == 0, f"longshore {' '.join(arguments)}: {done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, (
+        f"longshore {' '.join(arguments)} ended with {done.returncode}: {done.stdout}\n{done.stderr}"
+    )
     return done.stdout
 
 

@@ -44,7 +44,7 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> floa
 
 @dataclass(slots=True)
 class Server:
-    """A server below `directory`; `settings` are further environment variables.
+    """A server below `directory`; `settings` are further environment variables, `prefix` a command to run it with.
 
     Inside a `with` block it runs. Whatever becomes of the test, nothing of it goes on running afterwards.
     """
@@ -52,6 +52,7 @@ class Server:
     directory: Path
     settings: dict[str, str]
     arguments: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
     registry: Registry = field(init=False)
     process: subprocess.Popen[bytes] | None = field(init=False, default=None)
 
@@ -86,7 +87,7 @@ class Server:
         """Starts the process and doesn't wait for it."""
         with self.registry.log.open("ab") as output:
             self.process = subprocess.Popen(
-                longshore_command("serve", *self.arguments),
+                [*self.prefix, *longshore_command("serve", *self.arguments)],
                 env=self.registry.environment,
                 cwd=self.directory,
                 stdout=output,

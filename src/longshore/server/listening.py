@@ -18,15 +18,15 @@ BACKLOG = 2048
 class Listeners:
     """The listening sockets, numbered like the processes."""
 
-    def __init__(self, host: str, port: int, count: int) -> None:
-        """Listens from now on.
+    def __init__(self, host: str, port: int, count: int, *, stall_seconds: float) -> None:
+        """Listens from now on; a client that takes nothing for `stall_seconds` loses its connection.
 
         Raises:
             OSError: the address can't be had.
         """
         self._sockets: list[socket.socket] = []
         for _ in range(count):
-            self._sockets.append(_listen(host, port))
+            self._sockets.append(_listen(host, port, stall_seconds))
             port = port or self._sockets[0].getsockname()[1]
 
     def descriptor(self, number: int) -> int:
@@ -75,13 +75,16 @@ def check_port(settings: Settings) -> None:
             ) from error
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, stall_seconds: float) -> socket.socket:
     listener = socket.socket(_family(host))
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # Accepted connections inherit it: the end of an answer doesn't wait for the acknowledgement of its beginning.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Accepted connections inherit it. Nothing but the kernel can end one whose last bytes nobody takes: Granian would
+        # wait for ever to send them.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stall_seconds * 1000))
         listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError:

@@ -69,7 +69,8 @@ def _serve_http(settings: Settings, secret_key: bytes, certificate: Certificate 
     def load(state: ProcessState) -> Application:
         return Application(settings, secret_key, state)
 
-    listeners = Listeners(settings.host, settings.port, settings.worker_processes)
+    stall_seconds = settings.transfer_timeout.total_seconds()
+    listeners = Listeners(settings.host, settings.port, settings.worker_processes, stall_seconds=stall_seconds)
     worker = WorkerProcess(lambda: run_worker(settings, secret_key), listeners.close) if with_worker else None
     if worker is not None:
         worker.start()
