@@ -33,10 +33,12 @@ class ObjectStore:
     Attributes:
         endpoint: Where it answers.
         folder: Where it keeps its buckets, one folder each.
+        process: What runs it, for tests that stop it.
     """
 
     endpoint: str
     folder: Path
+    process: subprocess.Popen[bytes] | None = None
 
     def bucket(self, name: str) -> str:
         """Make a bucket, unless it is there, and return its name."""
@@ -86,7 +88,7 @@ def server(*, port: int | None = None, folder: Path | None = None) -> Iterator[O
             )
         try:
             _wait(process, port, Path(temporary, "log"))
-            yield ObjectStore(f"http://127.0.0.1:{port}", data)
+            yield ObjectStore(f"http://127.0.0.1:{port}", data, process)
         finally:
             process.terminate()
             try:

@@ -13,6 +13,7 @@ import pytest
 from tests.crash.pushing import Acknowledged, PushingClient, check_pulls
 from tests.crash.server import KilledServer
 from tests.databases import Databases
+from tests.objectstore import ObjectStore
 
 _CLIENTS = 4
 
@@ -30,12 +31,17 @@ def _seconds(config: pytest.Config) -> float:
 def test_every_acknowledged_push_survives_kills(
     databases: Databases, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Supervisor, HTTP processes and worker are killed at random; all that was answered with 201 pulls byte for byte."""
+    """Supervisor, HTTP processes and worker are killed at random; all that was answered with 201 pulls byte for byte.
+
+    Beside SQLite the store is a folder, beside PostgreSQL it is a bucket.
+    """
     seed = int(os.environ.get("LONGSHORE_FUZZ_SEED") or random.SystemRandom().randrange(1_000_000))
     choice = random.Random(seed)
     settings: dict[str, str] = {}
     if databases.path is None:
+        store: ObjectStore = request.getfixturevalue("object_store")
         settings["LONGSHORE_DATABASE_URL"] = databases.url
+        settings["LONGSHORE_STORAGE_URL"] = store.url(store.bucket(f"killed-{seed}"))
     acknowledged = Acknowledged()
     with KilledServer(tmp_path / "server", settings, choice=choice) as server:
         clients = [PushingClient(server.registry, number, seed, acknowledged) for number in range(_CLIENTS)]
