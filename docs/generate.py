@@ -37,6 +37,7 @@ from longshore.distribution import app as distribution
 from longshore.events.models import EventKind
 from longshore.oci.errors import ERRORS, LongshoreError
 from longshore.projects.models import Role
+from longshore.storage.s3.location import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -74,6 +75,14 @@ def first_sentence(documented: object) -> str:
 
 
 # --- settings
+
+
+def storage_options() -> str:
+    """Every option of a storage URL for S3, in the order of the source."""
+    return table(
+        ("Option", "Takes", "Default", "Meaning"),
+        ((code(option.name), option.takes, option.default, option.meaning) for option in OPTIONS),
+    )
 
 
 def settings() -> str:
@@ -330,6 +339,7 @@ def _ordered(sets: Iterable[frozenset[Permission]]) -> list[Permission]:
 
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
+    "storage-options": storage_options,
     "cli": cli,
     "errors": errors,
     "special-errors": special_errors,

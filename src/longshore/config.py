@@ -63,7 +63,9 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="postgresql://…, with commas between several hosts; SQLite in the data directory when not set"
     )
-    storage_url: SecretStr | None = Field(None, description="file://…; a folder in the data directory when not set")
+    storage_url: SecretStr | None = Field(
+        None, description="file://… or s3://…; a folder in the data directory when not set"
+    )
     redis_url: SecretStr | None = Field(
         None, description="an optional cache that may be emptied at any time; not used yet"
     )

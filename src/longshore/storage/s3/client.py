@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -129,7 +129,7 @@ class S3Client:
                 if error.status == 404:
                     return None
                 raise
-        return int(answer.headers.get("Content-Length", "0"))
+            return _length(answer.headers)
 
     async def begin(self, path: str) -> str:
         """Begin an upload in parts."""
@@ -330,7 +330,7 @@ class S3Body:
 def _whole_size(path: str, response: aiohttp.ClientResponse, offset: int, *, ranged: bool) -> int:
     """The size of the object that an answer is about."""
     if not ranged or (response.status == 200 and not offset):
-        return int(response.headers.get("Content-Length", "0"))
+        return _length(response.headers)
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
     if match is None or int(match[1]) != offset:
         raise StoreUnavailable(
@@ -338,6 +338,13 @@ def _whole_size(path: str, response: aiohttp.ClientResponse, offset: int, *, ran
             "between, or is it no S3 server?"
         )
     return int(match[3])
+
+
+def _length(headers: Mapping[str, str]) -> int:
+    text = headers.get("Content-Length", "")
+    if not (text.isascii() and text.isdigit()):
+        raise UnreadableAnswerError("it has no length")
+    return int(text)
 
 
 def _tell(error: StoreUnavailable | ObjectMissing, tried: str, cause: Exception) -> StoreUnavailable:

@@ -16,21 +16,64 @@ _PREFIX = re.compile(r"[A-Za-z0-9._=/-]{1,200}", re.ASCII)
 _REGION = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,9})(MiB)?", re.ASCII)
 
-KNOWN_OPTIONS = (
-    "endpoint",
-    "region",
-    "path_style",
-    "public_endpoint",
-    "ca",
-    "access_key",
-    "secret_key",
-    "session_token",
-    "credentials",
-    "profile",
-    "part_size",
-    "timeout",
-    "concurrency",
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of the URL, as the documentation tells it."""
+
+    name: str
+    takes: str
+    default: str
+    meaning: str
+
+
+OPTIONS = (
+    Option("endpoint", "`https://host[:port]`", "Amazon's", "the server's address, when it isn't Amazon's"),
+    Option(
+        "region",
+        "text",
+        "`AWS_REGION`, the profile's",
+        "the bucket's region; with `endpoint` it is `us-east-1` unless the server has regions of its own",
+    ),
+    Option(
+        "path_style",
+        "`true` or `false`",
+        "`true` with `endpoint`",
+        "the bucket is the first part of the path (`https://host/bucket/key`) instead of the host's name; also `true` for a "
+        "bucket with dots",
+    ),
+    Option(
+        "public_endpoint",
+        "`https://host[:port]`",
+        "-",
+        "where clients reach the server, for presigned addresses, when `endpoint` is an internal address",
+    ),
+    Option("ca", "path", "the system's", "more certificates (PEM) that the server's may be signed by"),
+    Option(
+        "access_key",
+        "text, secret",
+        "see below",
+        "the key's id; may also stand before the bucket: `s3://id:secret@bucket`",
+    ),
+    Option("secret_key", "text, secret", "-", "the key's secret; in a URL `/` is written `%2F` and `%` is `%25`"),
+    Option("session_token", "text, secret", "-", "goes with temporary keys"),
+    Option("credentials", "path", "-", "a file of shared credentials, as Amazon's tools write it"),
+    Option("profile", "text", "`AWS_PROFILE`", "the section of that file, or of `~/.aws`"),
+    Option(
+        "part_size",
+        "size, 5MiB to 64MiB",
+        "grows",
+        "makes all parts but the last of one size, where a server demands it (Cloudflare R2)",
+    ),
+    Option(
+        "timeout",
+        "seconds, 1 to 3600",
+        "30",
+        "how long a request may stand still before it is given up and tried again",
+    ),
+    Option("concurrency", "1 to 10,000", "64", "requests that a process has under way at once, downloads not counted"),
 )
+KNOWN_OPTIONS = tuple(option.name for option in OPTIONS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -381,11 +381,11 @@ async def test_beyond_the_last_part_the_blob_is_too_large(client: MemoryClient) 
     await store.close()
 
 
-def test_growing_parts_reach_456_gigabytes() -> None:
+def test_growing_parts_reach_478_gigabytes() -> None:
     """8 MiB up to part 1,000, 32 MiB up to 5,000, then 64 MiB."""
     sizes = PartSizes()
     assert [sizes.of(number) // MEBIBYTE for number in (1, 1000, 1001, 5000, 5001, 10_000)] == [8, 8, 32, 32, 64, 64]
-    assert sizes.limit == (1000 * 8 + 4000 * 32 + 5000 * 64) * MEBIBYTE
+    assert sizes.limit == (1000 * 8 + 4000 * 32 + 5000 * 64) * MEBIBYTE == 478_150_656_000
     with pytest.raises(PayloadTooLarge):
         sizes.of(10_001)
 
