@@ -47,7 +47,7 @@ async def _wait_for_database(settings: Settings, stop: asyncio.Event) -> Databas
     said = ""
     while not stop.is_set():
         try:
-            database = await open_database(settings)
+            database = await open_database(settings, "worker")
             reason = await missing_revision(database)
             if reason is None:
                 return database

@@ -130,19 +130,17 @@ def common_settings(postgresql: str, folder: Path, storage: str | None = None) -
 
 
 @contextmanager
-def run_replicas(
-    folder: Path, common: dict[str, str], *, api: int = 2, workers: int = 0, **settings: str
-) -> Iterator[Replicas]:
+def run_replicas(folder: Path, settings: dict[str, str], *, api: int = 2, workers: int = 0) -> Iterator[Replicas]:
     """Runs servers until the block ends, stops them, and demands that database and store agree."""
     folder.mkdir(parents=True, exist_ok=True)
-    replicas = Replicas(common | settings | {"LONGSHORE_DATA_DIR": str(folder / "command")})
+    replicas = Replicas(settings | {"LONGSHORE_DATA_DIR": str(folder / "command")})
     for role, count, servers in (("api", api, replicas.api), ("worker", workers, replicas.workers)):
         for number in range(count):
             place = {
                 "LONGSHORE_PORT": str(free_port()),
                 "LONGSHORE_DATA_DIR": str(folder / f"{role}-{number}"),
             }
-            servers.append(Replica(folder, common | settings | place, role))
+            servers.append(Replica(folder, settings | place, role))
     everyone = [*replicas.api, *replicas.workers]
     try:
         for replica in everyone:

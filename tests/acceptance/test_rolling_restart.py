@@ -130,9 +130,9 @@ def _wait_for(condition: Callable[[], bool]) -> None:
 
 def test_a_rolling_restart_fails_no_request(tmp_path: Path, postgresql_server: str) -> None:
     """Behind a proxy that sends nothing twice, three replicas take turns, and every push and pull succeeds."""
-    common = common_settings(postgresql_server, tmp_path)
+    settings = {"LONGSHORE_DRAIN_DELAY": "3s", "LONGSHORE_WORKERS": "2"}
     with (
-        run_replicas(tmp_path, common, api=3, LONGSHORE_DRAIN_DELAY="3s", LONGSHORE_WORKERS="2") as replicas,
+        run_replicas(tmp_path, common_settings(postgresql_server, tmp_path) | settings, api=3) as replicas,
         Front(tmp_path / "front", replicas.api) as front,
     ):
         for replica in replicas.api:

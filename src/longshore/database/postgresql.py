@@ -84,8 +84,8 @@ class PostgreSQLDatabase:
         self._pool = pool
 
     @classmethod
-    async def open(cls, url: str, *, pool_size: int) -> PostgreSQLDatabase:
-        """Connects lazily: a database that is away doesn't stop the process from starting."""
+    async def open(cls, url: str, *, pool_size: int, name: str = "longshore") -> PostgreSQLDatabase:
+        """Connects lazily: a database that is away doesn't stop the process from starting. `name` is what others see of us."""
         pool = asyncpg.create_pool(
             url,
             min_size=0,
@@ -97,7 +97,7 @@ class PostgreSQLDatabase:
             timeout=5,
             command_timeout=60,
             server_settings={
-                "application_name": "longshore",
+                "application_name": name,
                 "synchronous_commit": "on",
                 "lock_timeout": "10000",
                 "idle_in_transaction_session_timeout": "60000",
