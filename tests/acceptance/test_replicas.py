@@ -22,6 +22,7 @@ import httpx
 import pytest
 
 from longshore.system.connections import Share
+from tests.acceptance.kinds import Kind
 from tests.acceptance.replicas import ADMIN, Replicas, common_settings, run_replicas
 from tests.acceptance.server import Login, longshore
 from tests.acceptance.test_people_and_robots import DEVELOPER, PULL, PUSH, make_person, make_robot
@@ -32,7 +33,7 @@ SECONDS = 8.0
 
 
 @contextmanager
-def _running(folder: Path, postgresql_server: str) -> Iterator[Replicas]:
+def _running(request: pytest.FixtureRequest, kind: Kind, folder: Path) -> Iterator[Replicas]:
     """Two API servers of two processes each, and two workers that give space back at once."""
     settings = {
         "LONGSHORE_WORKERS": "2",
@@ -40,14 +41,14 @@ def _running(folder: Path, postgresql_server: str) -> Iterator[Replicas]:
         "LONGSHORE_RECLAIM_DELAY": "0s",
         "LONGSHORE_UPLOAD_GRACE": "15s",
     }
-    with run_replicas(folder, common_settings(postgresql_server, folder) | settings, workers=2) as running:
+    with run_replicas(folder, common_settings(request, kind, folder) | settings, workers=2) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def replicas(tmp_path_factory: pytest.TempPathFactory, postgresql_server: str) -> Iterator[Replicas]:
-    """The servers that most of these tests share."""
-    with _running(tmp_path_factory.mktemp("replicas"), postgresql_server) as running:
+@pytest.fixture(scope="module", params=[Kind.POSTGRESQL, Kind.OBJECTS], ids=lambda kind: kind.value)
+def replicas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    """The servers that most of these tests share, on a folder and on an object store."""
+    with _running(request, request.param, tmp_path_factory.mktemp("replicas")) as running:
         yield running
 
 
@@ -199,10 +200,14 @@ def _collected(replicas: Replicas, what: str) -> int:
     return int(float(found[0].split()[-1])) if found else 0
 
 
-def test_two_workers_give_space_back_once(tmp_path: Path, postgresql_server: str) -> None:
+def test_two_workers_give_space_back_once(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Whatever two workers do at the same time, each blob counts once, and project and store agree in the end."""
     images = 40
-    with _running(tmp_path, postgresql_server) as replicas, replicas.client(0) as a, replicas.client(1) as b:
+    with (
+        _running(request, Kind.POSTGRESQL, tmp_path) as replicas,
+        replicas.client(0) as a,
+        replicas.client(1) as b,
+    ):
         project = replicas.api[0].registry.make_project(public=False)
         digests = [
             _push_image((a, b)[number % 2], f"{project}/image", f"v{number}", os.urandom(1000))
