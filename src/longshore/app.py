@@ -242,7 +242,7 @@ class Application:
                     _log.info("ready", host=self._settings.host, port=self._settings.port)
                     return
                 if database is None:
-                    database = await open_database(self._settings)
+                    database = await open_database(self._settings, "api")
                 missing = await missing_revision(database)
                 if missing is None:
                     instance = await open_instance(self._settings, self._secret_key, database)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
 import structlog
@@ -18,7 +18,7 @@ from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
 from longshore.config import Settings, SettingsError
-from longshore.database.connection import Connection, Database, Dialect
+from longshore.database.connection import Database, Dialect
 from longshore.database.revisions import HEAD, current_revision, serves
 from longshore.database.sqlite import SQLiteDatabase
 from longshore.database.statement import Statement
@@ -53,6 +53,7 @@ from longshore.storage.factory import check_url, directory_of, open_store, schem
 from longshore.storage.layout import read_instance
 from longshore.storage.port import FreeSpace, ObjectExists, OpenedStore
 from longshore.storage.refusals import InvalidStorageURL, StoreRefused
+from longshore.system.connections import Kind, Share, measure_demand
 from longshore.system.instance import ensure_instance
 
 _log = structlog.get_logger("longshore.instance")
@@ -62,11 +63,6 @@ _PROBE_SECONDS = 5.0
 _PATIENT_SECONDS = 3600.0
 _PING = Statement("SELECT 1")
 _ANY_BLOB = Statement("SELECT 1 FROM blobs LIMIT 1")
-_CONNECTION_LIMIT = Statement(
-    "SELECT CAST(current_setting('max_connections') AS INTEGER)"
-    " - CAST(current_setting('superuser_reserved_connections') AS INTEGER) AS room,"
-    " (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS busy"
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,7 +180,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     )
 
 
-async def prepare(settings: Settings, secret_key: bytes) -> str | None:
+async def prepare(settings: Settings, secret_key: bytes, kinds: Collection[Kind]) -> str | None:
     """What a server does once before it starts its processes; returns the administrator's generated password, if any.
 
     The embedded database is brought to this release's schema. PostgreSQL that is away or waits for `longshore migrate` doesn't
@@ -208,7 +204,7 @@ async def prepare(settings: Settings, secret_key: bytes) -> str | None:
         return None
     try:
         if database.dialect is Dialect.POSTGRESQL:
-            await _check_connections(settings, database)
+            await _check_connections(settings, database, kinds)
         if await missing_revision(database) is not None:
             return None
         instance_id = await ensure_instance(database, secret_key)
@@ -261,8 +257,10 @@ def periods_of(settings: Settings) -> Periods:
     )
 
 
-async def open_database(settings: Settings, *, patient: bool = False) -> Database:
-    """The database that the settings name, open in this process; `patient` with statements that look at everything.
+async def open_database(settings: Settings, kind: Kind | None = None, *, patient: bool = False) -> Database:
+    """The database that the settings name, open in this process, whose kind PostgreSQL's connections are named after.
+
+    `patient` with statements that look at everything.
 
     Raises:
         ServiceUnavailable: it can't be reached.
@@ -275,6 +273,7 @@ async def open_database(settings: Settings, *, patient: bool = False) -> Databas
     return await PostgreSQLDatabase.open(
         settings.database_url.get_secret_value(),
         pool_size=settings.database_pool,
+        name="longshore" if kind is None else Share.of(settings, kind).name,
         command_seconds=_PATIENT_SECONDS if patient else COMMAND_SECONDS,
     )
 
@@ -380,27 +379,30 @@ async def _migrate_embedded(settings: Settings) -> None:
     await asyncio.to_thread(migrate_sqlite, path)
 
 
-async def _check_connections(settings: Settings, database: Database) -> None:
-    """Every process may open its whole pool at once; the server must have room for all of them.
+async def _check_connections(settings: Settings, database: Database, kinds: Collection[Kind]) -> None:
+    """Every process may open its whole pool at once; the server should have room for all of them, of all replicas.
 
     Raises:
-        SettingsError: it hasn't.
+        SettingsError: it has no room for this server even alone. When there is none beside the others it is logged.
     """
-
-    async def read(connection: Connection) -> tuple[int, int]:
-        row = await connection.one(_CONNECTION_LIMIT)
-        return (0, 0) if row is None else (row[0], row[1])
-
-    room, busy = await database.read(read)
-    processes = settings.worker_processes + 1
-    needed = processes * settings.database_pool
-    if needed > room:
+    own = [Share.of(settings, kind) for kind in kinds]
+    demand = await measure_demand(database, own)
+    processes = sum(share.processes for share in own)
+    if demand.own > demand.allowed:
         raise SettingsError(
-            f"LONGSHORE_DATABASE_POOL: {processes} processes with {settings.database_pool} connections each need {needed},"
-            f" but the server allows {room}. Lower LONGSHORE_DATABASE_POOL or LONGSHORE_WORKERS, or raise max_connections"
+            f"LONGSHORE_DATABASE_POOL: {processes} processes with {settings.database_pool} connections each need {demand.own},"
+            f" but the server allows {demand.allowed}. Lower LONGSHORE_DATABASE_POOL or LONGSHORE_WORKERS, or raise"
+            " max_connections"
         )
-    if needed + busy > room:
-        _log.warning("database connections may run out", needed=needed, used_by_others=busy, allowed=room)
+    if demand.total > demand.allowed:
+        _log.warning(
+            "database connections may run out: lower LONGSHORE_DATABASE_POOL or LONGSHORE_WORKERS, or raise max_connections",
+            allowed=demand.allowed,
+            needed=demand.total,
+            needed_here=demand.own,
+            needed_by_replicas=demand.replicas,
+            used_by_others=demand.others,
+        )
 
 
 class _Probe:

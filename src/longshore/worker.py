@@ -60,7 +60,7 @@ async def _wait_for_both(
 
 
 async def _open_both(settings: Settings, secret_key: bytes) -> tuple[Database, OpenedStore]:
-    database = await open_database(settings)
+    database = await open_database(settings, "worker")
     try:
         missing = await missing_revision(database)
         if missing is not None:

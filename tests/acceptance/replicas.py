@@ -3,23 +3,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-import asyncpg
 import httpx
+import pytest
 
 from tests.acceptance.clients import find_tool
+from tests.acceptance.kinds import Kind
 from tests.acceptance.server import (
     Login,
     Registry,
@@ -32,16 +31,6 @@ from tests.acceptance.server import (
 )
 
 ADMIN = Login(username="admin", password="Harbor12345")
-KEY = "0123456789abcdef0123456789abcdef"
-
-
-async def fresh_database(server: str) -> str:
-    """Makes an empty database on the server and gives its URL."""
-    name = f"replicas_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(f"{server}/postgres")
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
-    return f"{server}/{name}"
 
 
 @dataclass(slots=True)
@@ -114,35 +103,31 @@ class Replicas:
         return self.api[number].registry.client(login)
 
 
-def common_settings(postgresql: str, folder: Path, storage: str | None = None) -> dict[str, str]:
-    """A fresh database at the schema, and a store: a shared folder, or what `storage` says."""
+def common_settings(request: pytest.FixtureRequest, kind: Kind, folder: Path) -> dict[str, str]:
+    """A fresh database at the schema and an empty store of this kind, which sends its bytes by way of us."""
     settings = {
+        "LONGSHORE_STORAGE_URL": f"file://{folder}/store",
+        **kind.settings(request, redirect=False),
         "PATH": os.environ["PATH"],
-        "LONGSHORE_DATABASE_URL": asyncio.run(fresh_database(postgresql)),
-        "LONGSHORE_STORAGE_URL": storage or f"file://{folder}/store",
-        "LONGSHORE_SECRET_KEY": KEY,
         "LONGSHORE_ADMIN_PASSWORD": ADMIN.password,
         "LONGSHORE_DATABASE_POOL": "2",
-        "LONGSHORE_WORKERS": "1",
     }
     longshore(settings | {"LONGSHORE_DATA_DIR": str(folder / "command")}, "migrate")
     return settings
 
 
 @contextmanager
-def run_replicas(
-    folder: Path, common: dict[str, str], *, api: int = 2, workers: int = 0, **settings: str
-) -> Iterator[Replicas]:
+def run_replicas(folder: Path, settings: dict[str, str], *, api: int = 2, workers: int = 0) -> Iterator[Replicas]:
     """Runs servers until the block ends, stops them, and demands that database and store agree."""
     folder.mkdir(parents=True, exist_ok=True)
-    replicas = Replicas(common | settings | {"LONGSHORE_DATA_DIR": str(folder / "command")})
+    replicas = Replicas(settings | {"LONGSHORE_DATA_DIR": str(folder / "command")})
     for role, count, servers in (("api", api, replicas.api), ("worker", workers, replicas.workers)):
         for number in range(count):
             place = {
                 "LONGSHORE_PORT": str(free_port()),
                 "LONGSHORE_DATA_DIR": str(folder / f"{role}-{number}"),
             }
-            servers.append(Replica(folder, common | settings | place, role))
+            servers.append(Replica(folder, settings | place, role))
     everyone = [*replicas.api, *replicas.workers]
     try:
         for replica in everyone:

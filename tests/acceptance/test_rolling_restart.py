@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+import pytest
 
+from tests.acceptance.kinds import Kind
 from tests.acceptance.replicas import ADMIN, Front, common_settings, run_replicas
 
 SIZE = 400_000
@@ -128,11 +130,12 @@ def _wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def test_a_rolling_restart_fails_no_request(tmp_path: Path, postgresql_server: str) -> None:
+@pytest.mark.parametrize("kind", [Kind.POSTGRESQL, Kind.OBJECTS], ids=lambda kind: kind.value)
+def test_a_rolling_restart_fails_no_request(request: pytest.FixtureRequest, tmp_path: Path, kind: Kind) -> None:
     """Behind a proxy that sends nothing twice, three replicas take turns, and every push and pull succeeds."""
-    common = common_settings(postgresql_server, tmp_path)
+    settings = {"LONGSHORE_DRAIN_DELAY": "3s", "LONGSHORE_WORKERS": "2"}
     with (
-        run_replicas(tmp_path, common, api=3, LONGSHORE_DRAIN_DELAY="3s", LONGSHORE_WORKERS="2") as replicas,
+        run_replicas(tmp_path, common_settings(request, kind, tmp_path) | settings, api=3) as replicas,
         Front(tmp_path / "front", replicas.api) as front,
     ):
         for replica in replicas.api:

@@ -99,8 +99,10 @@ class PostgreSQLDatabase:
         self._waiting = 0
 
     @classmethod
-    async def open(cls, url: str, *, pool_size: int, command_seconds: float = COMMAND_SECONDS) -> PostgreSQLDatabase:
-        """Connects lazily: a database that is away doesn't stop the process from starting.
+    async def open(
+        cls, url: str, *, pool_size: int, name: str = "longshore", command_seconds: float = COMMAND_SECONDS
+    ) -> PostgreSQLDatabase:
+        """Connects lazily: a database that is away doesn't stop the process from starting. `name` is what others see of us.
 
         The URL may name several servers, `host1:5432,host2:5432`: the first that takes writes is used.
         """
@@ -116,7 +118,7 @@ class PostgreSQLDatabase:
             max_inactive_connection_lifetime=300,
             command_timeout=command_seconds,
             server_settings={
-                "application_name": "longshore",
+                "application_name": name,
                 "synchronous_commit": "on",
                 "lock_timeout": "10000",
                 "idle_in_transaction_session_timeout": "60000",

@@ -13,12 +13,16 @@ import importlib
 import multiprocessing
 import os
 import shutil
+from collections.abc import Mapping
 
 from longshore.config import Settings
 from longshore.server.background import WorkerProcess, run_worker
 from longshore.server.certificate import Certificate, load_certificate
 from longshore.server.environment import Role, lock_roles, metrics_directory, tune_allocator
 from longshore.server.listening import Listeners, check_port
+from longshore.system.connections import Kind
+
+_KINDS: Mapping[Role, tuple[Kind, ...]] = {"all": ("api", "worker"), "api": ("api",), "worker": ("worker",)}
 
 
 def serve(settings: Settings, role: Role) -> int:
@@ -44,7 +48,7 @@ def serve(settings: Settings, role: Role) -> int:
 
     configure_logging(settings.log_level, settings.log_format)
     secret_key = load_secret_key(settings)
-    password = asyncio.run(prepare(settings, secret_key))
+    password = asyncio.run(prepare(settings, secret_key, _KINDS[role]))
     announce(settings, password)
     try:
         if role == "worker":
