@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -59,6 +60,9 @@ class FailingDatabase:
 
     def read(self, function: ReadFunction[Result]) -> Awaitable[Result]:
         return self.inner.read(function)
+
+    def one(self, statement: Statement, **parameters: Any) -> Awaitable[Row | None]:
+        return self.inner.one(statement, **parameters)
 
     async def write(self, function: WriteFunction[Result]) -> Result:
         if self.refuse and self.refuse.pop(0):
