@@ -45,7 +45,7 @@ async def test_a_url_that_is_wrong_keeps_the_server_from_starting(tmp_path: Path
     """It is refused before anything else is looked at, also while the database is away."""
     settings = _settings(url, tmp_path, database_url=SecretStr("postgresql://127.0.0.1:9/away"))
     with pytest.raises(SettingsError) as refusal:
-        await prepare(settings, b"key" * 16)
+        await prepare(settings, b"key" * 16, ["api"])
     assert complaint in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
 
