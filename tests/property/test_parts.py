@@ -30,21 +30,112 @@ _LOST = StoreUnavailable("The answer is lost. Try again.")
 _CALLS = (Call.PUT, Call.GET, Call.CHUNK, Call.BEGIN, Call.PART)
 
 
+class _Killed(Exception):  # noqa: N818 - what happened to the request
+    """The process of the owner died."""
+
+
 @dataclass(slots=True)
 class _World:
     """One session, the request that owns it, and the zombies of earlier ones."""
 
+    payload: Callable[[int], bytes]
     client: MemoryClient = field(default_factory=lambda: MemoryClient(chunk=7))
     session: MemorySession = field(default_factory=MemorySession)
     zombies: list[tuple[BlobWriter, MemoryJournal]] = field(default_factory=list)
     late: list[asyncio.Task[None]] = field(default_factory=list)
     gates: list[asyncio.Event] = field(default_factory=list)
-    truth: bytes = b""
-    over: bool = False
+    received: bytes = b""
+    _store: PartsStore | None = None
+    _request: tuple[BlobWriter, MemoryJournal] | None = None
+
+    @property
+    def store(self) -> PartsStore:
+        if self._store is None:
+            self._store = PartsStore(self.client, sizes=PartSizes(uniform=_PART), hashing_threads=1)
+        return self._store
+
+    async def open(self, *, contested: bool) -> None:
+        self._request = await self.session.open(self.store, contested=contested)
+        self.received = self.received[: self.session.recorded.offset]
+
+    @property
+    def writer(self) -> BlobWriter:
+        assert self._request is not None
+        return self._request[0]
+
+    @property
+    def journal(self) -> MemoryJournal:
+        assert self._request is not None
+        return self._request[1]
+
+    async def append(self, *sizes: int) -> None:
+        for size in sizes:
+            await self.writer.append([self.payload(size)], Algorithm.SHA256.hasher())
+            self.received += self.payload(size)
+
+    async def sync(self) -> None:
+        await self.journal.advance(await self.writer.sync())
+        assert self.session.recorded.offset == len(self.received)
+
+    async def record(self) -> None:
+        await self.journal.advance(await self.writer.checkpoint())
+
+    async def free(self) -> None:
+        await self.sync()
+        await self.writer.close()
+        await self.open(contested=False)
+
+    async def cancel(self) -> None:
+        """A client that vanishes, or a server that stops, in the middle of a step."""
+        task = asyncio.ensure_future(self.writer.append([self.payload(_PART)], Algorithm.SHA256.hasher()))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait((task,))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+        await self.writer.close()
+        await self.open(contested=False)
+
+    async def kill(self) -> None:
+        raise _Killed
+
+    async def takeover(self) -> None:
+        """Another request believes this one dead, which goes on."""
+        self.zombies.append((self.writer, self.journal))
+        await self.open(contested=True)
+
+    async def zombie(self) -> None:
+        """A request that lost its session doesn't know, and goes on until its journal tells it."""
+        for writer, journal in self.zombies[-1:]:
+            with suppress(LongshoreError):
+                await writer.append([b"zombie" * 5], Algorithm.SHA256.hasher())
+                await journal.advance(await writer.sync())
+                raise AssertionError("a zombie recorded something")
+
+    async def arrive(self) -> None:
+        """What was held up on its way arrives."""
+        for gate in self.gates:
+            gate.set()
+
+    async def fault(self, call: Call, skip: int, kind: str) -> None:
+        if kind == "gate":
+            self.gates.append(asyncio.Event())
+            asyncio.get_running_loop().call_later(0.02, self.gates[-1].set)
+            self.client.fail(Fault(call, skip=skip, gate=self.gates[-1]))
+        else:
+            self.client.fail(Fault(call, _LOST, skip=skip, done=kind == "after"))
+
+    async def bury(self) -> None:
+        """A request that failed or was killed is not waited for; what it sent may still arrive."""
+        self.late.append(asyncio.ensure_future(self.writer.close()))
+        await self.open(contested=True)
 
 
 _appends = st.tuples(st.just("append"), st.lists(st.integers(0, 3 * _PART), min_size=1, max_size=4))
-_plain = st.tuples(st.sampled_from(("sync", "record", "free", "kill", "takeover", "zombie", "late")), st.just(()))
+_plain = st.tuples(
+    st.sampled_from(("sync", "record", "free", "cancel", "kill", "takeover", "zombie", "arrive")), st.just(())
+)
 _faults = st.tuples(
     st.just("fault"),
     st.tuples(st.sampled_from(_CALLS), st.integers(0, 2), st.sampled_from(("before", "after", "gate"))),
@@ -59,107 +150,42 @@ def test_what_is_finished_is_what_was_hashed(steps: list[tuple[str, tuple[object
 
 
 async def _scenario(steps: list[tuple[str, tuple[object, ...]]], payload: Callable[[int], bytes]) -> None:
-    world = _World()
-    store = PartsStore(world.client, sizes=PartSizes(uniform=_PART), hashing_threads=1)
+    world = _World(payload)
     try:
-        writer, journal = await world.session.open(store)
-        received = b""
+        await world.open(contested=False)
         for name, arguments in steps:
             try:
-                if name == "append":
-                    for size in arguments:
-                        assert isinstance(size, int)
-                        await writer.append([payload(size)], Algorithm.SHA256.hasher())
-                        received += payload(size)
-                        _tell_the_truth(world, writer, received)
-                elif name in {"sync", "record"}:
-                    checkpoint = await (writer.sync() if name == "sync" else writer.checkpoint())
-                    await journal.advance(checkpoint)
-                    _tell_the_truth(world, writer, received)
-                elif name == "free":
-                    await journal.advance(await writer.sync())
-                    await writer.close()
-                    writer, journal = await world.session.open(store)
-                elif name in {"kill", "takeover"}:
-                    raise _Killed(name)
-                elif name == "zombie":
-                    await _let_a_zombie_write(world)
-                elif name == "late":
-                    _open_gates(world)
-                else:
-                    _strike(world, arguments)
-            except (LongshoreError, _Killed) as error:
-                if isinstance(error, _Killed) and str(error) == "takeover":
-                    world.zombies.append((writer, journal))
-                else:
-                    # A request that failed or was killed is not waited for; what it sent may still arrive.
-                    closing = asyncio.ensure_future(writer.close())
-                    world.late.append(closing)
-                writer, journal = await world.session.open(store, contested=True)
-                received = received[: world.session.recorded.offset]
-            assert writer.offset == len(received)
-            assert world.session.recorded.offset <= len(received)
-        await _finish(world, store, received)
+                await getattr(world, name)(*arguments)
+            except (LongshoreError, _Killed):
+                await world.bury()
+            assert world.writer.offset == len(world.received)
+            assert world.session.recorded.offset <= len(world.received)
+        await _finish(world)
     finally:
-        _open_gates(world)
+        await world.arrive()
         for zombie, _ in world.zombies:
             await zombie.close()
+        await world.writer.close()
         await asyncio.gather(*world.late, return_exceptions=True)
-        await store.close()
+        await world.store.close()
 
 
-class _Killed(Exception):  # noqa: N818 - what happened to the request
-    """The process of the owner died."""
-
-
-def _tell_the_truth(world: _World, writer: BlobWriter, received: bytes) -> None:
-    assert writer.offset == len(received)
-    world.truth = received
-
-
-def _strike(world: _World, arguments: tuple[object, ...]) -> None:
-    call, skip, kind = arguments
-    assert isinstance(call, Call)
-    assert isinstance(skip, int)
-    if kind == "gate":
-        world.gates.append(asyncio.Event())
-        asyncio.get_running_loop().call_later(0.005, world.gates[-1].set)
-        world.client.fail(Fault(call, skip=skip, gate=world.gates[-1]))
-    else:
-        world.client.fail(Fault(call, _LOST, skip=skip, done=kind == "after"))
-
-
-async def _let_a_zombie_write(world: _World) -> None:
-    """A request that lost its session doesn't know, and goes on until its journal tells it."""
-    if not world.zombies:
-        return
-    writer, journal = world.zombies[-1]
-    with suppress(LongshoreError):
-        await writer.append([b"zombie" * 5], Algorithm.SHA256.hasher())
-        await journal.advance(await writer.sync())
-        raise AssertionError("a zombie recorded something")
-
-
-def _open_gates(world: _World) -> None:
-    for gate in world.gates:
-        gate.set()
-
-
-async def _finish(world: _World, store: PartsStore, received: bytes) -> None:
-    _open_gates(world)
-    session = world.session
+async def _finish(world: _World) -> None:
+    session, store = world.session, world.store
+    await world.open(contested=True)
     while True:
-        writer, journal = await session.open(store, contested=True)
-        received = received[: session.recorded.offset]
         try:
-            await writer.append([b"the end"], Algorithm.SHA256.hasher())
-            sealed = await writer.seal()
-            if sealed.state != NO_STATE:
-                await journal.advance(sealed)
+            await world.writer.append([b"the end"], Algorithm.SHA256.hasher())
+            world.received += b"the end"
+            sealed = await world.writer.seal()
+            await world.journal.advance(sealed)
             break
         except LongshoreError:
-            world.late.append(asyncio.ensure_future(writer.close()))
-    await writer.close()
+            await world.bury()
+    await world.writer.close()
+    # What was held up on its way arrives now: between the seal and the end.
+    await world.arrive()
+    await asyncio.sleep(0.001)
     for zombie, _ in world.zombies:
         with suppress(LongshoreError):
             await zombie.append([b"z" * _PART * 2], Algorithm.SHA256.hasher())
@@ -167,28 +193,22 @@ async def _finish(world: _World, store: PartsStore, received: bytes) -> None:
         await zombie.close()
     await asyncio.gather(*world.late, return_exceptions=True)
     if sealed.state != NO_STATE:
-        writer = await store.resume(session.key, sealed.offset, sealed.state, session.claim(), contested=True)
+        await world.open(contested=True)
         world.client.fail(Fault(Call.COMPLETE, _LOST, done=True))
         with suppress(LongshoreError):
-            await writer.finish()
-        await writer.close()
-        writer = await store.resume(session.key, sealed.offset, sealed.state, session.claim(), contested=True)
-        await writer.finish()
-        await writer.close()
-    else:
-        session.keep(sealed)
-    assert await _object(world, store) == received + b"the end"
+            await world.writer.finish()
+        await world.writer.close()
+        await world.open(contested=True)
+        await world.writer.finish()
+    assert await _object(world) == world.received
+    assert sealed.offset == len(world.received)
     await session.sweep(store)
-    owned = {str(session.key), *map(str, session.helpers)}
-    assert set(world.client.objects) <= owned
+    assert set(world.client.objects) <= {str(session.key), *map(str, session.helpers)}
     assert not world.client.uploads
 
 
-async def _object(world: _World, store: PartsStore) -> bytes:
+async def _object(world: _World) -> bytes:
     for _ in range(50):
-        try:
-            return await content(store, world.session.key)
-        except StoreUnavailable:
-            # A fault that waited for a read.
-            continue
-    raise AssertionError("it can't be read")
+        with suppress(StoreUnavailable):
+            return await content(world.store, world.session.key)
+    raise AssertionError("it can't be read, long after the last fault")

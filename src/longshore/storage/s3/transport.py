@@ -185,6 +185,8 @@ class Transport:
             response.close()
 
     async def _begin(self, asked: Asked, digest: str) -> aiohttp.ClientResponse:
+        if self._session.closed:
+            raise BrokenConnectionError("this server stops; try again", refused=True)
         loop = asyncio.get_running_loop()
         url = _url(self._base, asked.path, asked.query)
         headers = self._signed(asked, url, digest, await self._source.current())
