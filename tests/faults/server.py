@@ -108,7 +108,7 @@ class Server:
                 time.sleep(0.25)
             else:
                 return
-        raise AssertionError(f"the server doesn't start again:\n{log_tail(self.registry.log)}")
+        raise AssertionError(f"the server doesn't start again:\n{log_tail(self.registry.log, 10)}")
 
     def kill(self) -> None:
         """Kills the supervisor, whose processes go with it."""

@@ -79,7 +79,8 @@ class Throttle:
             return (0, 0) if row is None else (row[0], row[1])
 
         failures, wait = await self._database.read(read)
-        if wait > 0:
+        # A longer one comes from a clock that has been put back.
+        if 0 < wait <= LONGEST_SECONDS * _SECOND:
             seconds = -(-wait // _SECOND)
             raise TooManyRequests(
                 f"{failures} attempts to log in from {source} with this name failed. Check name and password, and try again"

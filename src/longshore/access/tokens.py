@@ -49,6 +49,7 @@ class _Known:
     scopes: tuple[TokenScope, ...]
     catalog: bool
     expires_at: float
+    ends_at: float
 
 
 class TokenService:
@@ -59,6 +60,7 @@ class TokenService:
         lifetime_seconds: How long a token opens what it names.
         refresh_lifetime_seconds: How long a refresh token can be changed into tokens, if its account stays as it is.
         wall: Seconds since 1970.
+        clock: Seconds, monotonic: a clock that is put back makes no token live longer.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class TokenService:
         lifetime_seconds: int = 1800,
         refresh_lifetime_seconds: int = 365 * 86_400,
         wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._key = derive_key(secret_key, "registry-token")
         self._refresh_key = derive_key(secret_key, "refresh-token")
         self._lifetime = lifetime_seconds
         self._refresh_lifetime = refresh_lifetime_seconds
         self._wall = wall
+        self._clock = clock
         self._known: dict[str, _Known] = {}
 
     def issue(self, principal: Principal, scopes: Sequence[TokenScope], *, catalog: bool = False) -> IssuedToken:
@@ -113,8 +117,7 @@ class TokenService:
                 if len(self._known) >= _REMEMBERED:
                     self._make_room()
                 self._known[text] = known
-        if known.expires_at <= self._wall():
-            self._known.pop(text, None)
+        if known.expires_at <= self._wall() or known.ends_at <= self._clock():
             raise _invalid("The token is over. Ask for a new one.")
         return Caller(known.principal, known.scopes, source, known.catalog)
 
@@ -180,11 +183,13 @@ class TokenService:
                 scopes.append(TokenScope(name, entry["project"], entry["version"], frozenset(entry["actions"])))
         except (LookupError, TypeError, LongshoreError):
             raise _invalid("The token was made by another release of Longshore. Log in again.") from None
-        return _Known(_principal(claims), tuple(scopes), catalog, claims["exp"])
+        ends_at = self._clock() + claims["exp"] - self._wall()
+        return _Known(_principal(claims), tuple(scopes), catalog, claims["exp"], ends_at)
 
     def _make_room(self) -> None:
-        now = self._wall()
-        for text in [text for text, known in self._known.items() if known.expires_at <= now]:
+        wall, now = self._wall(), self._clock()
+        over = [text for text, known in self._known.items() if known.expires_at <= wall or known.ends_at <= now]
+        for text in over:
             del self._known[text]
         while len(self._known) >= _REMEMBERED:
             del self._known[next(iter(self._known))]

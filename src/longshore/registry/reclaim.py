@@ -17,6 +17,7 @@ import structlog
 from longshore.database.connection import Connection, Database, Dialect, Transaction
 from longshore.database.statement import Statement
 from longshore.oci.errors import NotFound, ServiceUnavailable, StorageFull
+from longshore.registry.clock import ClockWatch
 from longshore.registry.collect import Collect
 from longshore.registry.expiry import EmptyRepositories, Expire, PurgedProjects
 from longshore.registry.immutability import ImmutableTags
@@ -74,6 +75,7 @@ class Reclaim:
         self, database: Database, store: BlobStore, periods: Periods, immutable: ImmutableTags | None = None
     ) -> None:
         self._database = database
+        self._clock = ClockWatch(database)
         # SQLite's writer takes what waits together; PostgreSQL's few connections are shared with requests.
         concurrency = 8 if database.dialect is Dialect.SQLITE else 2
         steps: tuple[Step, ...] = (
@@ -113,13 +115,14 @@ class Reclaim:
     async def run(self, stop: asyncio.Event) -> None:
         """Reclaims until `stop` is set, which ends it after the batch at hand: within a second.
 
-        While there is work it goes on at once; the longer nothing is due, the longer it sleeps, up to 1.5 seconds.
+        While there is work it goes on at once; the longer nothing is due, the longer it sleeps, up to 1.5 seconds. While the
+        database's clock can't be trusted nothing is removed.
         """
         _log.info("reclaim_started", steps=self.steps)
         pause, waiting = _SHORTEST_SECONDS, False
         while not stop.is_set():
             try:
-                done = await self.run_once()
+                done = await self.run_once() if await self._clock.steady() else Progress()
                 if waiting:
                     _log.info("reclaim_goes_on")
                 waiting = False

@@ -183,6 +183,17 @@ async def test_a_takeover_of_lost_bytes_ends(world: World) -> None:
             await world.uploads.receive(project_id, "app", upload_id, _body(_REST))
 
 
+async def test_a_lease_from_before_the_clock_was_put_back_is_over(world: World) -> None:
+    """An owner that lasts for longer than any lease is one that died before the clock was put back: nobody waits for it."""
+    project_id, upload_id = await _start(world)
+    await world.sql(
+        "UPDATE upload_sessions SET state = 'receiving', owner = 'zombie', owner_until = expires_at + 360000000000"
+    )
+    async with asyncio.timeout(5):
+        await world.uploads.finish(project_id, "app", upload_id, Digest.of(_WHOLE), _body(_REST))
+    assert await world.bytes_of(Digest.of(_WHOLE)) == _WHOLE
+
+
 async def test_a_slow_stream_keeps_its_upload(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes that arrive renew the owner's lease, however few they are."""
     monkeypatch.setattr(reception, "_RECORD_SECONDS", 0.0)

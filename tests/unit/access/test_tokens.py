@@ -83,6 +83,23 @@ def test_clocks_that_differ() -> None:
         TokenService(KEY, wall=clock).verify(text, "")
 
 
+def test_a_clock_that_is_put_back_makes_no_token_live_longer() -> None:
+    """A token that was seen before ends when its time has passed, whatever the clock on the wall says."""
+    wall, running = Clock(), Clock()
+    tokens = TokenService(KEY, lifetime_seconds=600, wall=wall, clock=running)
+    text = tokens.issue(DORA, ()).text
+    wall.now += 400
+    running.now += 400
+    tokens.verify(text, "")
+    wall.now -= 300
+    running.now += 199
+    tokens.verify(text, "")
+    running.now += 1
+    for _ in range(2):
+        with pytest.raises(AuthenticationRequired):
+            tokens.verify(text, "")
+
+
 def test_foreign_tokens() -> None:
     """Tokens of another key, audience or algorithm, without signature, and refresh tokens open nothing."""
     tokens = TokenService(KEY)
