@@ -136,7 +136,7 @@ def _servers(scratch: Path, cores: machine.Cores, options: argparse.Namespace) -
     wanted = options.server or [name for name in _SERVERS if not _missing(name)]
     for name in wanted:
         if missing := _missing(name):
-            raise machine.Unavailable(f"{name} needs {', '.join(missing)} (.ci/install-tools brings programs)")
+            raise machine.Unavailable(f"{name} needs {', '.join(missing)}, which .ci/install-tools installs")
     here = [cores.server]
     servers: list[Server] = [
         Longshore(scratch / one.name, here, one, settings) for one in CONFIGURATIONS if one.name in wanted
@@ -150,7 +150,7 @@ def _servers(scratch: Path, cores: machine.Cores, options: argparse.Namespace) -
 
 
 def _missing(name: str) -> list[str]:
-    """What a server needs and there isn't."""
+    """The programs that a server needs and this machine doesn't have."""
     for configuration in CONFIGURATIONS:
         if configuration.name == name:
             return configuration.missing()

@@ -19,6 +19,11 @@ def pushable(servers: Sequence[Server]) -> list[Server]:
     return [server for server in direct(servers) if server.pushable]
 
 
+def with_files(servers: Sequence[Server]) -> list[Server]:
+    """Those that serve plain files."""
+    return [server for server in servers if not server.pushable]
+
+
 def ours(servers: Sequence[Server]) -> list[Longshore]:
     """Longshore, without a front server."""
     return [server for server in direct(servers) if isinstance(server, Longshore)]

@@ -54,7 +54,7 @@ def check_scale(server: Server, corpus: Corpus, *, most: int) -> None:
         GateFailed: one is missing or different.
     """
     scale = corpus.scale
-    chosen = [*((one, one.tags[0]) for one in scale.cold()[:most]), *scale.crowded()[:most]]
+    chosen = [*((one, one.tags[0]) for one in scale.hot()[:most]), *scale.crowded()[:most]]
     for artifact, tag in [*chosen, (scale.lonely(), scale.lonely().tags[0])]:
         for reference in (tag, artifact.digest):
             path = f"/v2/{artifact.repository}/manifests/{reference}"

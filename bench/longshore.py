@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import json
 import subprocess
 import sys
@@ -44,13 +43,10 @@ class Configuration:
     front: bool = False
 
     def missing(self) -> list[str]:
-        """What it needs and this machine or this release doesn't have."""
+        """The programs that it needs and this machine doesn't have."""
         programs = ["pg_isready"] if self.database == "postgresql" else []
         programs += [*(["versitygw"] if self.storage == "s3" else []), *(["nginx"] if self.front else [])]
-        found = [program for program in programs if machine.find(program) is None]
-        if self.storage == "s3" and importlib.util.find_spec("longshore.storage.s3") is None:
-            found.append("a release that stores to S3")
-        return found
+        return [program for program in programs if machine.find(program) is None]
 
 
 CONFIGURATIONS = (

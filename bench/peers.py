@@ -48,16 +48,12 @@ class DockerRegistry(Server):
         return said.stdout.strip()
 
     def lay(self, repository: str, tags: Sequence[str], digest: str, payload: bytes) -> None:
-        """Lays a manifest into its files as a push would."""
+        """Lays a manifest into its files, as far as reading needs it."""
         value = digest.removeprefix("sha256:")
         blob = self.root / "docker/registry/v2/blobs/sha256" / value[:2] / value / "data"
         manifests = self.root / "docker/registry/v2/repositories" / repository / "_manifests"
         links = [manifests / "revisions/sha256" / value / "link"]
-        for tag in tags:
-            links += [
-                manifests / "tags" / tag / "current/link",
-                manifests / "tags" / tag / "index/sha256" / value / "link",
-            ]
+        links += [manifests / "tags" / tag / "current/link" for tag in tags]
         for file, content in [(blob, payload), *((link, digest.encode()) for link in links)]:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
@@ -107,11 +103,14 @@ class Nginx(Server):
         said = subprocess.run([program, "-v"], capture_output=True, text=True, check=True)
         return said.stderr.strip().removeprefix("nginx version: ")
 
-    def lay(self, path: str, content: bytes) -> None:
-        """Lays a file where the path of a URL finds it."""
-        file = self.root / path.lstrip("/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+    def lay(self, content: bytes, *paths: str) -> None:
+        """Lays a file where the paths of URLs find it."""
+        files = [self.root / path.lstrip("/") for path in paths]
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        files[0].write_bytes(content)
+        for file in files[1:]:
+            file.hardlink_to(files[0])
 
 
 PEERS = (DockerRegistry, Distribution, Nginx)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,9 @@ class Preparation:
             for old in self.cache.glob(f"{self.size_name}-{server.content_name}-{'?' * 16}"):
                 shutil.rmtree(old)
             self.say(f"preparing {server.name}, for this run and the next ones")
+            began = time.monotonic()
             content = self._made(server, source)
+            self.say(f"  {server.name} took {time.monotonic() - began:.0f} s")
             (server.folder / _CONTENT).write_bytes(msgspec.json.encode(content))
             partial = kept.with_suffix(".part")
             shutil.rmtree(partial, ignore_errors=True)
@@ -104,7 +107,7 @@ class Preparation:
                 load(server.database_url or server.sqlite_path, scale)
                 server.run("verify")
             elif isinstance(server, DockerRegistry):
-                for artifact, tags in _asked(scale):
+                for artifact, tags in _asked(scale, cold=False).items():
                     server.lay(artifact.repository, tags, artifact.digest, artifact.payload)
         except BaseException:
             server.kill()
@@ -122,12 +125,12 @@ class Preparation:
         try:
             opens = source.authorization([*{image.repository for image in content.images}, content.layered.repository])
             for path, repository, digest in _paths(content):
-                server.lay(path, checked(source, path, opens.get(repository, ""), digest))
+                server.lay(checked(source, path, opens.get(repository, ""), digest), path)
         finally:
             source.stop_all()
-        for artifact, tags in _asked(scale):
-            for reference in (*tags, artifact.digest):
-                server.lay(f"/v2/{artifact.repository}/manifests/{reference}", artifact.payload)
+        for artifact, tags in _asked(scale, cold=True).items():
+            root = f"/v2/{artifact.repository}/manifests"
+            server.lay(artifact.payload, *(f"{root}/{reference}" for reference in (artifact.digest, *tags)))
         return content
 
 
@@ -150,12 +153,17 @@ def _paths(content: Content) -> Iterable[tuple[str, str, str]]:
         yield f"{root}/blobs/{piece.digest}", layered.repository, piece.digest
 
 
-def _asked(scale: Scale) -> list[tuple[Artifact, Sequence[str]]]:
-    """What the workloads ask for of the scale set, and by which tags: the peers hold only this."""
-    found: list[tuple[Artifact, Sequence[str]]] = [
-        (artifact, artifact.tags[:1]) for artifact in dict.fromkeys([*scale.hot(), *scale.cold(), scale.lonely()])
-    ]
-    return [*found, *((artifact, [tag]) for artifact, tag in dict.fromkeys(scale.crowded()))]
+def _asked(scale: Scale, *, cold: bool) -> dict[Artifact, list[str]]:
+    """What the workloads ask for of the scale set, and by which tags: the peers hold only this.
+
+    Registries among them are asked for what is hot only. They would need a million files and folders for the rest.
+    """
+    found: dict[Artifact, list[str]] = {}
+    for artifact in dict.fromkeys([*scale.hot(), *(scale.cold() if cold else ()), scale.lonely()]):
+        found[artifact] = [artifact.tags[0]]
+    for artifact, tag in dict.fromkeys(scale.crowded()):
+        found.setdefault(artifact, []).append(tag)
+    return found
 
 
 def _copy(source: Path, target: Path) -> None:

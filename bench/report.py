@@ -47,8 +47,9 @@ load generator was busy: from 90 on it was the bottleneck, and the server could 
 holds regardless.
 
 The scale set is 10,000 repositories with 100,000 artifacts under 500,000 tags, and a repository with many tags, in Longshore's
-database; the peers hold what is asked for. **Hot**: few artifacts are asked for often, most seldom (Zipf). **Cold**: 20,000
-artifacts of 2,000 repositories, each once before the list begins again. Every repository has its own token.
+database; the peers hold what is asked for, of what is cold only nginx. **Hot**: few artifacts are asked for often, most seldom
+(Zipf). **Cold**: 20,000 artifacts of 2,000 repositories, each once before the list begins again. Every repository has its own
+token.
 
 On a machine with two cores, the pushes to a server on two cores share one of them with the load.
 """
