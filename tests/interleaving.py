@@ -41,6 +41,9 @@ class Interleaved:
     def read(self, function: ReadFunction[Result]) -> Awaitable[Result]:
         return self._database.read(function)
 
+    def one(self, statement: Statement, **parameters: Any) -> Awaitable[Row | None]:
+        return self._database.one(statement, **parameters)
+
     async def write(self, function: WriteFunction[Result]) -> Result:
         if self.dialect is Dialect.SQLITE:
             await self.interrupt()

@@ -115,6 +115,9 @@ class FaultyDatabase:
 
         return await self._database.read(run)
 
+    async def one(self, statement: Statement, **parameters: Any) -> Row | None:
+        return await self.read(lambda connection: connection.one(statement, **parameters))
+
     async def write(self, function: WriteFunction[Result]) -> Result:
         async def run(transaction: Transaction) -> Result:
             return await function(_FaultyConnection(transaction, self._faults, suspends=self._suspends))

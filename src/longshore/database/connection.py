@@ -75,6 +75,14 @@ class Database(Protocol):
         """
         ...
 
+    def one(self, statement: Statement, **parameters: Any) -> Awaitable[Row | None]:
+        """The first row of a single statement, or None: the short way of a read, for what every pull does.
+
+        Raises:
+            ServiceUnavailable: the database can't be reached.
+        """
+        ...
+
     def write(self, function: WriteFunction[Result]) -> Awaitable[Result]:
         """Runs `function` in one transaction and commits durably before it returns.
 

@@ -139,6 +139,17 @@ class PostgreSQLDatabase:
         except _AWAY as error:
             raise _unavailable(error) from error
 
+    async def one(self, statement: Statement, **parameters: Any) -> Row | None:
+        """The first row of a single statement; see `Database.one`."""
+        try:
+            async with self._connection() as connection:
+                row: Row | None = await connection.fetchrow(
+                    statement.postgresql, *statement.postgresql_arguments(parameters)
+                )
+                return row
+        except _AWAY as error:
+            raise _unavailable(error) from error
+
     async def write(self, function: WriteFunction[Result]) -> Result:
         """Runs `function` in a transaction and again when it met another one; see `Database.write`."""
         until = asyncio.get_running_loop().time() + _RETRY_SECONDS

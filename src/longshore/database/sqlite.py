@@ -22,6 +22,7 @@ from typing import Any
 
 from longshore.database.connection import Connection, Dialect, ReadFunction, Result, Row, WriteFunction
 from longshore.database.errors import CheckViolation, ConstraintViolation, ForeignKeyViolation, UniqueViolation
+from longshore.database.lasting import ChangeMark, LastingRows
 from longshore.database.statement import Statement
 from longshore.oci.errors import LongshoreError, ServiceUnavailable, StorageFull
 
@@ -130,6 +131,9 @@ class SQLiteDatabase:
             self._writing = connect(path)
         except sqlite3.Error as error:
             raise _unavailable(error) from error
+        self._cursor = self._reader.cursor()
+        self._mark = _mark(path)
+        self._lasting = None if self._mark is None else LastingRows(self._mark)
         self._reading: Connection = SQLiteConnection(self._reader)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -142,6 +146,25 @@ class SQLiteDatabase:
             return run_to_end(function(self._reading))
         except sqlite3.Error as error:
             raise _unavailable(error) from error
+
+    async def one(self, statement: Statement, **parameters: Any) -> Row | None:
+        """The first row of a single statement, read inline or known to be what it was; see `Database.one`."""
+        arguments = statement.sqlite_arguments(parameters)
+        lasting = self._lasting
+        row: sqlite3.Row | None = None if lasting is None else lasting.get((statement, arguments))
+        if row is not None:
+            return row
+        try:
+            # One cursor for all: it is read to its end before anybody else can run.
+            rows = self._cursor.execute(statement.sqlite, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise _unavailable(error) from error
+        if not rows:
+            return None
+        row = rows[0]
+        if lasting is not None and statement.lasts(row):
+            lasting.keep((statement, arguments), row)
+        return row
 
     async def write(self, function: WriteFunction[Result]) -> Result:
         """Runs `function` on the writer thread; see `Database.write`."""
@@ -164,6 +187,9 @@ class SQLiteDatabase:
         self._jobs.put(None)
         await asyncio.to_thread(self._writer.join)
         self._reader.close()
+        self._lasting = None
+        if self._mark is not None:
+            self._mark.close()
 
     def _write_for_ever(self) -> None:
         connection = self._writing
@@ -198,6 +224,9 @@ class SQLiteDatabase:
                 batch.append(job)
                 _run_in_savepoint(connection, job)
             connection.execute("COMMIT")
+            if self._mark is not None:
+                # Before anybody is told: who knows of the change reads it.
+                self._mark.change()
         except Exception as error:  # noqa: BLE001 - whatever fails here is the answer of every job of the batch
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -216,6 +245,14 @@ class SQLiteDatabase:
             else:
                 self._jobs.put(job)
         return waited
+
+
+def _mark(path: Path) -> ChangeMark | None:
+    """The mark beside the database; where there can't be one (a full or read-only disk), every row is read."""
+    try:
+        return ChangeMark(path.with_name(f"{path.name}-changes"))
+    except OSError:
+        return None
 
 
 def _begin(connection: sqlite3.Connection) -> None:

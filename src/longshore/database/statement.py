@@ -36,12 +36,16 @@ class Statement:
 
     ``sqlite`` and ``postgresql`` are the texts for the drivers; ``sqlite_arguments`` and ``postgresql_arguments`` turn the
     named parameters of a call into the positional ones of the driver. A parameter that is missing raises ``KeyError``.
+
+    A statement that asks for ``{now}`` may name a column in ``lasting``: in a row where it is NULL, the clock has no say.
     """
 
-    __slots__ = ("_lists", "_names", "_pick", "postgresql", "sqlite", "text")
+    __slots__ = ("_clocked", "_lasting", "_lists", "_names", "_pick", "postgresql", "sqlite", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, lasting: str | None = None) -> None:
         self.text = text
+        self._clocked = "{now}" in text
+        self._lasting = lasting
         # A placeholder that both dialects see, until each puts its own table there.
         marked = _EACH.sub(r"(:\1)", text)
         names: list[str] = []
@@ -72,6 +76,10 @@ class Statement:
     def postgresql_arguments(self, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
         """The positional arguments for asyncpg."""
         return self._pick(parameters)
+
+    def lasts(self, row: Any) -> bool:
+        """Whether the statement brings this row for as long as the database doesn't change."""
+        return not self._clocked or (self._lasting is not None and row[self._lasting] is None)
 
     def __repr__(self) -> str:
         return f"Statement({' '.join(self.text.split())!r})"

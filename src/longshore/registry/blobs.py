@@ -26,15 +26,17 @@ WANTED = "EXISTS (SELECT 1 FROM manifest_wants mw WHERE mw.repository_id = rb.re
 _KEPT = f"(rb.lease_until IS NULL OR rb.lease_until > {{now}} OR {REFERENCED} OR {WANTED})"
 _SEEN = "rb.hidden_at IS NULL AND " + _KEPT
 _FIND = Statement(
-    "SELECT b.id, b.size, b.key, b.damaged, r.id FROM repositories r"
+    "SELECT b.id, b.size, b.key, b.damaged, rb.lease_until FROM repositories r"
     " JOIN repository_blobs rb ON rb.repository_id = r.id JOIN blobs b ON b.id = rb.blob_id"
-    f" WHERE r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL AND b.digest = :digest AND {_SEEN}"
+    f" WHERE r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL AND b.digest = :digest AND {_SEEN}",
+    lasting="lease_until",
 )
 _PROMISE = Statement(
     "SELECT b.id, b.size, b.key, b.damaged, r.id, "
     f" (rb.lease_until IS NULL OR rb.lease_until > {{now}} + :half OR {REFERENCED} OR {WANTED}) AS promised, rb.lease_until"
     " FROM repositories r JOIN repository_blobs rb ON rb.repository_id = r.id JOIN blobs b ON b.id = rb.blob_id"
-    f" WHERE r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL AND b.digest = :digest AND {_SEEN}"
+    f" WHERE r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL AND b.digest = :digest AND {_SEEN}",
+    lasting="lease_until",
 )
 _RENEW = Statement(
     "UPDATE repository_blobs SET lease_until = CASE WHEN lease_until IS NULL THEN NULL ELSE {now} + :grace END"
@@ -110,16 +112,13 @@ class Blobs:
             BlobUnknown: it isn't visible in the repository.
             ServiceUnavailable: its bytes are known to be damaged.
         """
-        text = str(digest)
-        row = await self._database.read(
-            lambda connection: connection.one(_FIND, project_id=project_id, path=path, digest=text)
-        )
+        row = await self._database.one(_FIND, project_id=project_id, path=path, digest=str(digest))
         return _blob(row, digest)
 
     async def promise(self, project_id: int, path: str, digest: Digest) -> StoredBlob:
         """H: does it exist? A yes promises the blob for half of the grace period, to push a manifest that names it."""
         parameters = {"project_id": project_id, "path": path, "digest": str(digest), "half": self._periods.grace // 2}
-        row = await self._database.read(lambda connection: connection.one(_PROMISE, **parameters))
+        row = await self._database.one(_PROMISE, **parameters)
         if row is not None and row[3]:
             # A damaged blob doesn't exist for who asks before a push, so that the push uploads it again and heals it.
             raise unknown(digest)

@@ -132,10 +132,7 @@ class Manifests:
             ManifestUnknown: there is no such repository, tag or live manifest.
         """
         statement = _BY_DIGEST if isinstance(reference, Digest) else _BY_TAG
-        text = str(reference)
-        row = await self._database.read(
-            lambda connection: connection.one(statement, project_id=project_id, path=path, reference=text)
-        )
+        row = await self._database.one(statement, project_id=project_id, path=path, reference=str(reference))
         if row is None:
             raise ManifestUnknown(f"The repository has no manifest {str(reference)!r}. Look at its tags list.")
         return StoredManifest(row[0], row[1], row[2], row[3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,8 @@ from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
-from longshore.database.connection import Database, Dialect, ReadFunction, Result, WriteFunction
+from longshore.database.connection import Database, Dialect, ReadFunction, Result, Row, WriteFunction
+from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
 from longshore.distribution.token import TokenEndpoint
 from longshore.identity.credentials import UserCredentials
@@ -51,6 +53,9 @@ class WatchedDatabase:
         if self.away:
             raise ServiceUnavailable("away")
         return self.inner.read(function)
+
+    def one(self, statement: Statement, **parameters: Any) -> Awaitable[Row | None]:
+        return self.read(lambda connection: connection.one(statement, **parameters))
 
     def write(self, function: WriteFunction[Result]) -> Awaitable[Result]:
         if self.away:

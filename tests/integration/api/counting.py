@@ -46,6 +46,9 @@ class CountingDatabase:
     def read(self, function: ReadFunction[Result]) -> Awaitable[Result]:
         return self._inner.read(lambda connection: function(_CountingConnection(connection, self.statements)))
 
+    def one(self, statement: Statement, **parameters: Any) -> Awaitable[Row | None]:
+        return self.read(lambda connection: connection.one(statement, **parameters))
+
     def write(self, function: WriteFunction[Result]) -> Awaitable[Result]:
         return self._inner.write(function)
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pytest
 
@@ -36,6 +36,9 @@ class FailingDatabase:
 
     def read(self, function: ReadFunction[Result]) -> Awaitable[Result]:
         return self.inner.read(function)
+
+    def one(self, statement: Statement, **parameters: Any) -> Awaitable[Row | None]:
+        return self.inner.one(statement, **parameters)
 
     async def write(self, function: WriteFunction[Result]) -> Result:
         if self.refuse and self.refuse.pop(0):
