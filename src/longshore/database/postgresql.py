@@ -18,6 +18,7 @@ import asyncpg
 
 from longshore.database.connection import Dialect, ReadFunction, Result, Row, WriteFunction
 from longshore.database.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
+from longshore.database.gathering import GatheredReads
 from longshore.database.statement import Statement
 from longshore.oci.errors import LongshoreError, ServiceUnavailable, StorageFull
 
@@ -92,8 +93,9 @@ class PostgreSQLDatabase:
 
     dialect = Dialect.POSTGRESQL
 
-    def __init__(self, pool: Any, *, writers: int) -> None:
+    def __init__(self, pool: Any, *, writers: int, lanes: int) -> None:
         self._pool = pool
+        self._reads = GatheredReads(self._connection, lanes=lanes)
         # Writers may wait for each other's locks. They leave a connection to those who only read, who don't.
         self._writers = asyncio.Semaphore(writers)
         self._waiting = 0
@@ -129,7 +131,8 @@ class PostgreSQLDatabase:
             await pool
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _unavailable(error) from error
-        return cls(pool, writers=max(1, pool_size - 1))
+        # More lanes would gather less.
+        return cls(pool, writers=max(1, pool_size - 1), lanes=max(1, pool_size // 2))
 
     async def read(self, function: ReadFunction[Result]) -> Result:
         """Runs `function` on a connection of the pool; see `Database.read`."""
@@ -141,12 +144,10 @@ class PostgreSQLDatabase:
 
     async def one(self, statement: Statement, **parameters: Any) -> Row | None:
         """The first row of a single statement; see `Database.one`."""
+        if len(self._reads) >= _MOST_WAITING:
+            raise _crowded()
         try:
-            async with self._connection() as connection:
-                row: Row | None = await connection.fetchrow(
-                    statement.postgresql, *statement.postgresql_arguments(parameters)
-                )
-                return row
+            return await self._reads.one(statement, statement.postgresql_arguments(parameters))
         except _AWAY as error:
             raise _unavailable(error) from error
 
@@ -198,11 +199,7 @@ class PostgreSQLDatabase:
     async def _wait(self, get: Callable[[], Awaitable[Any]]) -> Any:
         """Waits for a connection, or for the turn to write, among a limited number of others."""
         if self._waiting >= _MOST_WAITING:
-            raise ServiceUnavailable(
-                "Too many requests are waiting for the database. Try again; if it stays, look at the database server's load"
-                " and at LONGSHORE_DATABASE_POOL.",
-                retry_after=2,
-            )
+            raise _crowded()
         self._waiting += 1
         try:
             return await get()
@@ -258,6 +255,14 @@ async def connect(servers: list[str], options: dict[str, Any]) -> Any:
             if number == len(servers):
                 raise
     raise AssertionError
+
+
+def _crowded() -> LongshoreError:
+    return ServiceUnavailable(
+        "Too many requests are waiting for the database. Try again; if it stays, look at the database server's load"
+        " and at LONGSHORE_DATABASE_POOL.",
+        retry_after=2,
+    )
 
 
 def _unavailable(error: BaseException) -> LongshoreError:

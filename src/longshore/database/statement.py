@@ -40,12 +40,13 @@ class Statement:
     A statement that asks for ``{now}`` may name a column in ``lasting``: in a row where it is NULL, the clock has no say.
     """
 
-    __slots__ = ("_clocked", "_lasting", "_lists", "_names", "_pick", "postgresql", "sqlite", "text")
+    __slots__ = ("_clocked", "_gathered", "_lasting", "_lists", "_names", "_pick", "postgresql", "sqlite", "text")
 
     def __init__(self, text: str, *, lasting: str | None = None) -> None:
         self.text = text
         self._clocked = "{now}" in text
         self._lasting = lasting
+        self._gathered: dict[tuple[str, ...], str] = {}
         # A placeholder that both dialects see, until each puts its own table there.
         marked = _EACH.sub(r"(:\1)", text)
         names: list[str] = []
@@ -76,6 +77,22 @@ class Statement:
     def postgresql_arguments(self, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
         """The positional arguments for asyncpg."""
         return self._pick(parameters)
+
+    def gathered(self, types: tuple[str, ...]) -> str:
+        """The text for PostgreSQL that runs the statement once for each place of its arguments, which are arrays then.
+
+        Each row tells in its last column, `number_of_read`, for which place it is, beginning with 1.
+        """
+        text = self._gathered.get(types)
+        if text is None:
+            arrays = ", ".join(f"CAST(${number} AS {kind}[])" for number, kind in enumerate(types, start=1))
+            each = _PARAMETER.sub(r"asked.\1", self.text.replace("{now}", _POSTGRESQL_NOW))
+            text = (
+                f"SELECT found.*, asked.number_of_read FROM unnest({arrays})"
+                f" WITH ORDINALITY AS asked({', '.join(self._names)}, number_of_read) CROSS JOIN LATERAL ({each}) AS found"
+            )
+            self._gathered[types] = text
+        return text
 
     def lasts(self, row: Any) -> bool:
         """Whether the statement brings this row for as long as the database doesn't change."""

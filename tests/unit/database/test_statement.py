@@ -63,3 +63,30 @@ def test_a_list_of_texts_is_a_table() -> None:
     assert statement.postgresql == "INSERT INTO t SELECT $1, each.value FROM unnest(CAST($2 AS TEXT[])) AS each(value)"
     assert statement.sqlite_arguments({"id": 1, "names": ["a", "b"]}) == (1, '["a", "b"]')
     assert statement.postgresql_arguments({"id": 1, "names": ["a", "b"]}) == (1, ["a", "b"])
+
+
+def test_a_statement_runs_for_many_arguments_at_once() -> None:
+    """Gathered for PostgreSQL, each parameter is an array, and every row tells for which place of them it is."""
+    statement = Statement("SELECT a FROM t WHERE b = :name AND c > :least AND d = :name AND e > {now}")
+    text = statement.gathered(("TEXT", "BIGINT"))
+    assert (
+        "unnest(CAST($1 AS TEXT[]), CAST($2 AS BIGINT[])) WITH ORDINALITY AS asked(name, least, number_of_read)" in text
+    )
+    assert "WHERE b = asked.name AND c > asked.least AND d = asked.name AND e > CAST(extract" in text
+    assert statement.gathered(("TEXT", "BIGINT")) is text
+
+
+@pytest.mark.parametrize(
+    ("text", "lasting", "until", "lasts"),
+    [
+        ("SELECT 1", None, 5, True),
+        ("SELECT {now}", None, None, False),
+        ("SELECT until FROM t WHERE until > {now}", "until", 5, False),
+        ("SELECT until FROM t WHERE until > {now}", "until", None, True),
+    ],
+)
+def test_what_the_clock_can_take_away_does_not_last(
+    text: str, lasting: str | None, until: int | None, lasts: bool
+) -> None:
+    """A row lasts when its statement doesn't ask for the time, or names the column that is NULL in it."""
+    assert Statement(text, lasting=lasting).lasts({"until": until}) is lasts
