@@ -80,7 +80,7 @@ def server(*, port: int | None = None, folder: Path | None = None) -> Iterator[O
         command = [versitygw, "--port", f"127.0.0.1:{port}", "--access", ACCESS_KEY, "--secret", SECRET_KEY]
         with Path(temporary, "log").open("wb") as log:
             process = subprocess.Popen(
-                [*command, "--iam-dir", f"{temporary}/iam", "--quiet", "posix", str(data)],
+                [*command, "--iam-dir", f"{temporary}/iam", "--quiet", "--keep-alive", "posix", str(data)],
                 stdout=log,
                 stderr=log,
                 cwd=temporary,

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from structlog.testing import capture_logs
 
 from longshore.oci.digest import Algorithm
 from longshore.storage.conformance import content, expect_error, write
@@ -276,3 +277,15 @@ async def test_a_server_without_conditions_is_marked_all_the_same(place: _Place)
     place.network.fail(Fault("PUT", contains="meta/instance", answer=(501, said("NotImplemented"), {})))
     await place.store.write_instance("database-1")
     assert await place.straight.read_instance() == "database-1"
+
+
+async def test_the_operator_is_told_what_the_server_said(place: _Place) -> None:
+    """A client learns what to do, the log also the server's own words and the number of the request."""
+    answer = (403, said("AccessDenied", "Nobody may."), {"x-amz-request-id": "R1"})
+    place.network.fail(Fault("PUT", answer=answer))
+    with capture_logs() as logs:
+        error = await expect_error(StoreUnavailable, write(place.store, ObjectKey.fresh(), b"x"))
+    assert "Nobody may" not in error.message
+    assert [(line["event"], line["answer"]) for line in logs] == [
+        ("the object store failed", "403 AccessDenied Nobody may., request R1")
+    ]

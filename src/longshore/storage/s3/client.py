@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Self
 
 import aiohttp
+import structlog
 
-from longshore.storage.parts.client import Content, Entry, Part, RangeBeyondEnd
+from longshore.storage.parts.client import Content, Entry, Part, RangeBeyondEnd, UploadMissing
 from longshore.storage.port import ObjectMissing, StoreUnavailable
 from longshore.storage.refusals import StoreRefused
 from longshore.storage.s3 import answers
@@ -21,6 +22,8 @@ from longshore.storage.s3.credentials import CredentialSource, region_of, source
 from longshore.storage.s3.failures import UNSUPPORTED, BrokenConnectionError, S3Error, broken, explain
 from longshore.storage.s3.location import Location
 from longshore.storage.s3.transport import Answer, Asked, Transport, content_md5
+
+_log = structlog.get_logger("longshore.storage")
 
 _BATCH = 1000
 _ABORTS = 10
@@ -290,8 +293,9 @@ class S3Client:
         try:
             yield
         except (S3Error, BrokenConnectionError) as error:
-            raise explain(error, deed) from error
+            raise _logged(error, deed) from error
         except UnreadableAnswerError as error:
+            _log.warning("the object store's answer can't be read", deed=deed, reason=str(error))
             raise StoreUnavailable(
                 f"The object store could not {deed}: what came back is no answer of an S3 server ({error}). Look at endpoint= "
                 "in LONGSHORE_STORAGE_URL and at what stands between."
@@ -318,13 +322,25 @@ class S3Body:
     async def next_chunk(self) -> bytes:
         """Return the next bytes."""
         try:
-            return await self._response.content.readany()
+            # As it came from the connection: joining what has gathered would copy it.
+            chunk, boundary = b"", True
+            while boundary and not chunk:
+                chunk, boundary = await self._response.content.readchunk()
         except (aiohttp.ClientError, OSError) as error:
-            raise explain(broken(error, seconds=self._timeout), f"read object {self._path}") from error
+            raise _logged(broken(error, seconds=self._timeout), f"read object {self._path}") from error
+        return chunk
 
     def close(self) -> None:
         """Close the connection, or give it back when everything was read."""
         self._response.close()
+
+
+def _logged(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailable | ObjectMissing:
+    """Explain an error, and tell the operator what the server said; a client isn't told that."""
+    explained = explain(error, deed)
+    if isinstance(explained, StoreUnavailable) and not isinstance(explained, UploadMissing):
+        _log.warning("the object store failed", deed=deed, answer=str(error))
+    return explained
 
 
 def _whole_size(path: str, response: aiohttp.ClientResponse, offset: int, *, ranged: bool) -> int:
