@@ -9,6 +9,7 @@ import tracemalloc
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,6 +18,7 @@ from longshore.oci.digest import Algorithm
 from longshore.storage.conformance import content, expect_error, write
 from longshore.storage.factory import open_store
 from longshore.storage.port import BlobWriter, ObjectKey, ObjectMissing, OpenedStore, StoreUnavailable
+from longshore.storage.s3.store import S3Store
 from longshore.storage.session import MemoryJournal, MemorySession
 from tests.faultystore import Fault, FaultyStore, said, standing_in
 from tests.objectstore import ObjectStore
@@ -190,6 +192,20 @@ async def test_a_completion_whose_answer_is_lost_is_not_repeated_in_effect(place
     assert await content(place.straight, session.key) == _PAYLOAD
 
 
+@pytest.mark.parametrize("fault", [{"dropped": True}, {"answer": (500, said("InternalError"), {})}])
+async def test_an_upload_in_parts_is_begun_once(place: _Place, fault: dict[str, Any]) -> None:
+    """When it isn't known whether one was begun, whatever was is aborted before another one is."""
+    place.network.fail(Fault("POST", contains="uploads", **fault))
+    session = MemorySession()
+    writer, _ = await _sealed(place.store, session)
+    await writer.finish()
+    await writer.close()
+    assert place.network.count("POST", "uploads") == 2
+    assert isinstance(place.straight, S3Store)
+    assert [path async for path in place.straight.unfinished()] == []
+    assert await content(place.straight, session.key) == _PAYLOAD
+
+
 async def test_a_part_that_changed_on_its_way_is_refused_and_sent_again(place: _Place) -> None:
     """Each request is signed with the hash of its content, so the server notices a flipped bit."""
     place.network.fail(Fault("PUT", contains="partNumber=1", change_body=lambda body: b"\xff" + body[1:]))
@@ -289,3 +305,17 @@ async def test_the_operator_is_told_what_the_server_said(place: _Place) -> None:
     assert [(line["event"], line["answer"]) for line in logs] == [
         ("the object store failed", "403 AccessDenied Nobody may., request R1")
     ]
+
+
+async def test_a_client_that_leaves_is_no_failure_of_the_store(place: _Place) -> None:
+    """A reader that is closed while it waits ends at once, and the log says nothing of the store."""
+    key = ObjectKey.fresh()
+    await write(place.straight, key, b"x" * _MEBIBYTE)
+    place.network.fail(Fault("GET", contains=str(key), stall_after=1000))
+    reader = await place.store.open(key)
+    with capture_logs() as logs:
+        waiting = asyncio.ensure_future(reader.read(0, _MEBIBYTE))
+        await asyncio.sleep(0.1)
+        reader.close()
+        await expect_error(StoreUnavailable, waiting)
+    assert logs == []

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from longshore.storage.parts.client import Content, ObjectClient, Part
 
 _AT_ONCE = 2
-IN_FLIGHT_BYTES = 256 * 1024 * 1024
+IN_FLIGHT_BYTES = 128 * 1024 * 1024
 
 _Result = TypeVar("_Result")
 

@@ -4,22 +4,21 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
-import aiohttp
 import structlog
 
-from longshore.storage.parts.client import Content, Entry, Part, RangeBeyondEnd, UploadMissing
+from longshore.storage.parts.client import Content, Entry, Part, RangeBeyondEnd
 from longshore.storage.port import ObjectMissing, StoreUnavailable
 from longshore.storage.refusals import StoreRefused
 from longshore.storage.s3 import answers
 from longshore.storage.s3.answers import UnreadableAnswerError
+from longshore.storage.s3.body import S3Body, content_length, whole_size
 from longshore.storage.s3.credentials import CredentialSource, region_of, source_of
-from longshore.storage.s3.failures import UNSUPPORTED, BrokenConnectionError, S3Error, broken, explain
+from longshore.storage.s3.failures import UNSUPPORTED, BrokenConnectionError, S3Error, explain, logged
 from longshore.storage.s3.location import Location
 from longshore.storage.s3.transport import Answer, Asked, Transport, content_md5
 
@@ -30,7 +29,6 @@ _ABORTS = 10
 _RETRIES = 5
 _COMPLETION_SECONDS = 600.0
 _OCTETS = {"Content-Type": "application/octet-stream"}
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
 
 
 class S3Client:
@@ -117,7 +115,7 @@ class S3Client:
                 raise
         try:
             return S3Body(
-                path, response, _whole_size(path, response, offset, ranged=bool(headers)), self._location.timeout
+                path, response, whole_size(path, response, offset, ranged=bool(headers)), self._location.timeout
             )
         except BaseException:
             response.close()
@@ -132,13 +130,23 @@ class S3Client:
                 if error.status == 404:
                     return None
                 raise
-            return _length(answer.headers)
+            return content_length(answer.headers)
 
     async def begin(self, path: str) -> str:
         """Begin an upload in parts."""
+        asked = Asked("POST", self._key(path), {"uploads": ""}, _OCTETS, once=True)
         with self._explained(f"begin object {path}"):
-            answer = await self._transport.ask(Asked("POST", self._key(path), {"uploads": ""}, _OCTETS))
-            return answers.upload_id(answer.body)
+            attempts = 0
+            while True:
+                try:
+                    return answers.upload_id((await self._transport.ask(asked)).body)
+                except (S3Error, BrokenConnectionError) as error:
+                    attempts += 1
+                    if attempts == _RETRIES or not error.passes:
+                        raise
+                # The answer may be lost, and then nobody knows the id of what was begun.
+                await self.abort_all(path)
+                await asyncio.sleep(0.1 * 2**attempts)
 
     async def put_part(self, path: str, upload: str, number: int, content: Content) -> Part:
         """Store a part."""
@@ -293,7 +301,7 @@ class S3Client:
         try:
             yield
         except (S3Error, BrokenConnectionError) as error:
-            raise _logged(error, deed) from error
+            raise logged(error, deed) from error
         except UnreadableAnswerError as error:
             _log.warning("the object store's answer can't be read", deed=deed, reason=str(error))
             raise StoreUnavailable(
@@ -303,64 +311,6 @@ class S3Client:
 
 
 _PASSING = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "OperationAborted"})
-
-
-class S3Body:
-    """What is being read of an object."""
-
-    def __init__(self, path: str, response: aiohttp.ClientResponse, size: int, timeout: float) -> None:
-        self._path = path
-        self._response = response
-        self._size = size
-        self._timeout = timeout
-
-    @property
-    def size(self) -> int:
-        """Bytes in the whole object."""
-        return self._size
-
-    async def next_chunk(self) -> bytes:
-        """Return the next bytes."""
-        try:
-            # As it came from the connection: joining what has gathered would copy it.
-            chunk, boundary = b"", True
-            while boundary and not chunk:
-                chunk, boundary = await self._response.content.readchunk()
-        except (aiohttp.ClientError, OSError) as error:
-            raise _logged(broken(error, seconds=self._timeout), f"read object {self._path}") from error
-        return chunk
-
-    def close(self) -> None:
-        """Close the connection, or give it back when everything was read."""
-        self._response.close()
-
-
-def _logged(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailable | ObjectMissing:
-    """Explain an error, and tell the operator what the server said; a client isn't told that."""
-    explained = explain(error, deed)
-    if isinstance(explained, StoreUnavailable) and not isinstance(explained, UploadMissing):
-        _log.warning("the object store failed", deed=deed, answer=str(error))
-    return explained
-
-
-def _whole_size(path: str, response: aiohttp.ClientResponse, offset: int, *, ranged: bool) -> int:
-    """The size of the object that an answer is about."""
-    if not ranged or (response.status == 200 and not offset):
-        return _length(response.headers)
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if match is None or int(match[1]) != offset:
-        raise StoreUnavailable(
-            f"The object store could not read object {path} from byte {offset}: it answered another range. Is there a cache "
-            "between, or is it no S3 server?"
-        )
-    return int(match[3])
-
-
-def _length(headers: Mapping[str, str]) -> int:
-    text = headers.get("Content-Length", "")
-    if not (text.isascii() and text.isdigit()):
-        raise UnreadableAnswerError("it has no length")
-    return int(text)
 
 
 def _tell(error: StoreUnavailable | ObjectMissing, tried: str, cause: Exception) -> StoreUnavailable:

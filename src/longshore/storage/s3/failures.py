@@ -10,11 +10,14 @@ from __future__ import annotations
 import ssl
 
 import aiohttp
+import structlog
 
 from longshore.storage.parts.client import UploadMissing
 from longshore.storage.port import ObjectMissing, StoreUnavailable
 from longshore.storage.refusals import StoreRefused
 from longshore.storage.s3.answers import ErrorAnswer
+
+_log = structlog.get_logger("longshore.storage")
 
 _SHOWN = 300
 _REFUSALS = {
@@ -92,6 +95,11 @@ class S3Error(Exception):
         return self.code in _RETRIED or self.status in {429, 500, 502, 503, 504}
 
     @property
+    def is_undone(self) -> bool:
+        """Whether the server surely did nothing of what it was asked."""
+        return self.status in {429, 503} or self.status < 500
+
+    @property
     def asks_for_other_credentials(self) -> bool:
         """Whether newer credentials could help."""
         return self.code in _RENEWED
@@ -112,6 +120,11 @@ class BrokenConnectionError(Exception):
     def __init__(self, reason: str, *, refused: bool = False) -> None:
         super().__init__(reason)
         self.refused = refused
+
+    @property
+    def passes(self) -> bool:
+        """Whether another try makes sense."""
+        return not self.refused
 
 
 def broken(error: Exception, *, seconds: float) -> BrokenConnectionError:
@@ -167,3 +180,11 @@ def explain(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailab
         f"The object store could not {deed}: it answered {error.status} {error.code or 'without a code'}. Is it an S3 server? "
         "The operator finds more in the server's log."
     )
+
+
+def logged(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailable | ObjectMissing:
+    """Explain an error, and tell the operator what the server said; a client isn't told that."""
+    explained = explain(error, deed)
+    if isinstance(explained, StoreUnavailable) and not isinstance(explained, UploadMissing):
+        _log.warning("the object store failed", deed=deed, answer=str(error))
+    return explained

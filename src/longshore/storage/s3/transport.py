@@ -55,6 +55,7 @@ class Asked:
         headers: Beside those that every request has.
         content: What is sent.
         patience: Seconds that the answer may take, where that is more than for others.
+        once: It is not sent again when it may have been carried out.
     """
 
     method: str
@@ -63,6 +64,7 @@ class Asked:
     headers: Mapping[str, str] = field(default_factory=dict)
     content: Content = b""
     patience: float = 0.0
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +161,11 @@ class Transport:
                 if error.asks_for_other_credentials and not renewed and await self._source.renew():
                     renewed = True
                     continue
-                if not error.passes or loop.time() + pause > deadline:
+                if not error.passes or loop.time() + pause > deadline or (asked.once and not error.is_undone):
                     raise
                 last = error
             except BrokenConnectionError as error:
-                if error.refused or loop.time() + pause > deadline:
+                if error.refused or loop.time() + pause > deadline or asked.once:
                     raise
                 last = error
             except TimeoutError as error:
