@@ -319,3 +319,23 @@ async def test_a_client_that_leaves_is_no_failure_of_the_store(place: _Place) ->
         reader.close()
         await expect_error(StoreUnavailable, waiting)
     assert logs == []
+
+
+@pytest.mark.parametrize("header", [b"content-length", b"content-range"])
+@pytest.mark.parametrize("start", [0, 5])
+async def test_an_answer_about_another_range_is_not_believed(place: _Place, header: bytes, start: int) -> None:
+    """A cache that answers something else, or doesn't say how much, is an error instead of wrong bytes."""
+    key = ObjectKey.fresh()
+    await write(place.straight, key, b"0123456789" * 100)
+
+    def without(head: bytes) -> bytes:
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(header)]
+        return b"\r\n".join(lines).replace(b" 206 ", b" 200 ")
+
+    place.network.fail(Fault("GET", contains=str(key), change_head=without))
+    if start or header == b"content-length":
+        await expect_error(StoreUnavailable, place.store.open(key, start, 990))
+    else:
+        reader = await place.store.open(key, 0, 1000)
+        assert await reader.read(0, 1000) == b"0123456789" * 100
+        reader.close()

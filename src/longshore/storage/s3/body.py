@@ -55,7 +55,7 @@ def whole_size(path: str, response: aiohttp.ClientResponse, offset: int, *, rang
     if not ranged or (response.status == 200 and not offset):
         return content_length(response.headers)
     match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if match is None or int(match[1]) != offset:
+    if response.status != 206 or match is None or int(match[1]) != offset:
         raise StoreUnavailable(
             f"The object store could not read object {path} from byte {offset}: it answered another range. Is there a cache "
             "between, or is it no S3 server?"

@@ -113,13 +113,12 @@ class S3Client:
                         f"Object {path} ends before byte {offset}. If this lasts, run `longshore verify`."
                     ) from error
                 raise
-        try:
-            return S3Body(
-                path, response, whole_size(path, response, offset, ranged=bool(headers)), self._location.timeout
-            )
-        except BaseException:
-            response.close()
-            raise
+            try:
+                size = whole_size(path, response, offset, ranged=bool(headers))
+            except BaseException:
+                response.close()
+                raise
+        return S3Body(path, response, size, self._location.timeout)
 
     async def size(self, path: str) -> int | None:
         """Return the object's size in bytes."""
