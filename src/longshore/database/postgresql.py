@@ -38,6 +38,8 @@ _AWAY = (
     asyncpg.PostgresSystemError,
     asyncpg.InternalServerError,
     asyncpg.TargetServerAttributeNotMatched,
+    # A statement that is sent between the server's farewell and the end of the connection.
+    asyncpg.InternalClientError,
 )
 _ATTEMPTS = 20
 _RETRY_SECONDS = 30.0
