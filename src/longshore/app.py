@@ -60,6 +60,7 @@ class Application:
         self._api: Any = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
+        self._opened = asyncio.Event()
         self._tried = asyncio.Event()
         self._stall_seconds = settings.transfer_timeout.total_seconds()
 
@@ -225,6 +226,17 @@ class Application:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
+    async def _be_patient(self) -> None:
+        """Waits for a while until there is something to serve with.
+
+        The process accepts connections when its lifespan has begun: until then clients wait, or another process serves them,
+        which is better than an answer that says to come back later.
+        """
+        opened = asyncio.ensure_future(self._opened.wait())
+        useful: asyncio.Future[Any] = self._tasks[0] if self._state.successor else opened
+        await asyncio.wait([useful], timeout=self._state.patience)
+        opened.cancel()
+
     async def _become_ready(self) -> None:
         """Opens everything, waiting for a database that is away or for `longshore migrate`.
 
@@ -250,6 +262,7 @@ class Application:
                     self._distribution = DistributionAPI(instance.distribution)
                     self._readiness.reason = "The API is being loaded."
                     self._readiness.instance = instance
+                    self._opened.set()
                     self._tried.set()
                     self._tasks.append(asyncio.create_task(instance.pulls.run(self._stop)))
                     continue

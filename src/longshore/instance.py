@@ -180,7 +180,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     )
 
 
-async def prepare(settings: Settings, secret_key: bytes, kinds: Collection[Kind]) -> str | None:
+async def prepare(settings: Settings, secret_key: bytes, kinds: Collection[Kind] = ("api", "worker")) -> str | None:
     """What a server does once before it starts its processes; returns the administrator's generated password, if any.
 
     The embedded database is brought to this release's schema. PostgreSQL that is away or waits for `longshore migrate` doesn't

@@ -57,12 +57,15 @@ class ProcessState:
 
     Attributes:
         number: The process' number among those of the server, from 0.
-        patience: How many seconds the process may take to get ready before it accepts connections nevertheless.
+        patience: How many seconds the process may take before it accepts connections although it can't serve them.
+        successor: Whether it takes the place of another one: then it has to be able to serve everything, not just pushes and
+            pulls, which a first start is quicker with.
         on_leave: What the process does, beside answering with `Connection: close`, when it is to accept no more.
     """
 
-    def __init__(self, server: ServerState, number: int = 0, *, patience: float = 0.0) -> None:
+    def __init__(self, server: ServerState, number: int = 0, *, patience: float = 0.0, successor: bool = False) -> None:
         self.number = number
+        self.successor = successor
         self.patience = patience
         self.on_leave: Callable[[], None] | None = None
         self._server = server

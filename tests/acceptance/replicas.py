@@ -167,15 +167,8 @@ class Front:
             [find_tool("nginx"), "-c", self._folder / "nginx.conf", "-e", self._folder / "error.log"]
         )
         self._checking.start()
-        until = time.monotonic() + 20
-        while True:
-            try:
-                assert httpx.get(f"{self.url}/livez").status_code == 200
-            except httpx.TransportError:
-                assert time.monotonic() < until, log_tail(self._folder / "error.log")
-                time.sleep(0.1)
-            else:
-                return self
+        wait_for_http(self.url)
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
@@ -204,6 +197,19 @@ class Front:
         fresh.rename(self._folder / "upstreams")
         self._ready = ready
         return True
+
+
+def wait_for_http(url: str) -> None:
+    """Waits until a proxy answers for a server behind it."""
+    until = time.monotonic() + 20
+    while True:
+        try:
+            assert httpx.get(f"{url}/livez").status_code == 200
+        except httpx.TransportError:
+            assert time.monotonic() < until, f"{url} doesn't answer"
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _is_ready(port: int) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,32 @@ def _draining(folder: Path) -> Iterator[Replica]:
 
 def _connect(replica: Replica) -> socket.socket:
     return socket.create_connection(("127.0.0.1", replica.port), timeout=10)
+
+
+def test_who_comes_while_the_server_starts_waits(tmp_path: Path) -> None:
+    """A proxy that knows of no readiness sends requests as soon as somebody listens: they are answered, not turned away."""
+    with _draining(tmp_path) as replica:
+        replica.running.send_signal(signal.SIGTERM)
+        assert replica.running.wait(30) == 0
+        answers: list[httpx.Response] = []
+
+        def ask() -> None:
+            until = time.monotonic() + 30
+            while not answers and time.monotonic() < until:
+                try:
+                    answers.append(httpx.get(f"{replica.registry.url}/v2/", timeout=20))
+                except httpx.ConnectError:
+                    time.sleep(0.005)
+
+        asking = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in asking:
+            thread.start()
+        replica.start()
+        for thread in asking:
+            thread.join(30)
+        assert answers
+        assert {answer.status_code for answer in answers} == {401}
+        replica.running.send_signal(signal.SIGTERM)
 
 
 def test_idle_connections_end_with_an_answer_while_the_server_drains(tmp_path: Path) -> None:

@@ -123,7 +123,8 @@ def _descriptor(kind: str, content: bytes) -> dict[str, str | int]:
     return {"mediaType": kind, "digest": _digest(content), "size": len(content)}
 
 
-def _wait_for(condition: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Waits for a minute at most."""
     until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
@@ -139,13 +140,13 @@ def test_a_rolling_restart_fails_no_request(request: pytest.FixtureRequest, tmp_
         Front(tmp_path / "front", replicas.api) as front,
     ):
         for replica in replicas.api:
-            _wait_for(partial(front.knows, replica))
+            wait_for(partial(front.knows, replica))
         with Load(front.url, pushers=2, pullers=3) as load:
-            _wait_for(lambda: load.pulls > 5)
+            wait_for(lambda: load.pulls > 5)
             for replica in replicas.api:
                 replica.stop()
                 replica.start()
-                _wait_for(partial(front.knows, replica))
+                wait_for(partial(front.knows, replica))
                 time.sleep(1)
         assert load.problems == []
         assert load.pushes > 10

@@ -23,6 +23,7 @@ import psutil
 import pytest
 
 from tests.acceptance.certificates import Pair, make_pair
+from tests.acceptance.clients import find_tool
 from tests.acceptance.server import check_log, free_port, log_tail, longshore_command
 
 ADMIN = ("admin", "Harbor12345")
@@ -190,6 +191,14 @@ class Download:
         return self.digest
 
 
+def _http2_download(server: TLSServer, path: str, target: Path) -> subprocess.Popen[bytes]:
+    """The same by HTTP/2, whose connections are ended by a frame instead of a header."""
+    options = ["--silent", "--fail", "--insecure", "--http2", "--limit-rate", "2M", "--max-time", "60"]
+    return subprocess.Popen(
+        [find_tool("curl"), *options, "--user", ":".join(ADMIN), "--output", str(target), f"{server.url}{path}"]
+    )
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_certificate_is_exchanged_under_load(tmp_path: Path, workers: str) -> None:
     """New connections get the new certificate; no transfer is cut off, no connection refused, no request fails."""
@@ -202,7 +211,10 @@ def test_a_certificate_is_exchanged_under_load(tmp_path: Path, workers: str) -> 
         with server.client() as client:
             assert client.post(f"/v2/library/x/blobs/uploads/?digest={digest}", content=content).status_code == 201
         assert server.subject() == "first"
-        with Visitors(server) as visitors:
+        with (
+            Visitors(server) as visitors,
+            _http2_download(server, f"/v2/library/x/blobs/{digest}", tmp_path / "got") as other,
+        ):
             download = Download(server, f"/v2/library/x/blobs/{digest}", seconds=15)
             assert download.begun.wait(30)
             _swap(volume, second, "second")
@@ -210,6 +222,8 @@ def test_a_certificate_is_exchanged_under_load(tmp_path: Path, workers: str) -> 
             # For a moment the old processes accept what had reached them already.
             server.wait_for(lambda: {server.subject() for _ in range(6)} == {"second"})
             assert download.over() == digest
+            assert other.wait(60) == 0
+            assert (tmp_path / "got").read_bytes() == content
             # Until the old processes are gone.
             time.sleep(6)
         assert visitors.problems == []

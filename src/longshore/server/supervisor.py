@@ -39,7 +39,7 @@ _IDLE_SECONDS = 120
 # A process that was started again and ends so soon after that has a fault that another start doesn't mend.
 _CRASH_SECONDS = 5.0
 _READY_SECONDS = 30.0
-# A process in the place of one that ended lets clients wait for so long, rather than tell them that it isn't ready.
+# A process that starts lets clients wait for so long, rather than tell them that it isn't ready.
 _PATIENCE_SECONDS = 5.0
 # How long a process that accepts no more goes on with its idle connections: each that is used meanwhile ends with an answer.
 _LINGER_SECONDS = 5.0
@@ -81,7 +81,8 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
         self._load = load
         self._state = ServerState(settings.worker_processes)
         self._states: dict[Any, ProcessState] = {}
-        self._patience = 0.0
+        self._patience = _PATIENCE_SECONDS
+        self._started = False
         self._stopping = threading.Event()
         self._retiring: list[threading.Thread] = []
         self._certificate = certificate
@@ -128,7 +129,7 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
         # Processes begin with it ignored, until they know what to do.
         signal.signal(LEAVE, signal.SIG_IGN)
         super().startup(spawn_target, target_loader)
-        self._patience = _PATIENCE_SECONDS
+        self._started = True
         if self._watch is not None:
             self._watch.start()
 
@@ -140,7 +141,7 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
         self._listeners.close()
 
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:
-        state = ProcessState(self._state, idx, patience=self._patience)
+        state = ProcessState(self._state, idx, patience=self._patience, successor=self._started)
         if self._state.draining:
             state.close_connections()
         state.on_leave = partial(self._listeners.leave, idx)
