@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ import pytest
 from tests.crash.pushing import Acknowledged, PushingClient, check_pulls, check_refusal
 from tests.faults.background import running
 from tests.faults.content import push_blob, push_image, some_bytes
+from tests.faults.postgresql import query
 from tests.faults.server import Server, wait_for
 from tests.postgresql import Cluster, cluster
 
@@ -34,21 +35,6 @@ def postgresql() -> Iterator[Cluster]:
     """A PostgreSQL server of this module's own, since it will be stopped."""
     with cluster() as made:
         yield made
-
-
-def query(url: str, *statements: str) -> object:
-    """The first value of the last statement; each is a transaction of its own."""
-
-    async def run() -> object:
-        connection = await asyncpg.connect(url)
-        try:
-            for statement in statements[:-1]:
-                await connection.execute(statement)
-            return await connection.fetchval(statements[-1])
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
 
 
 @pytest.fixture
@@ -120,7 +106,10 @@ def test_the_database_goes_away_and_comes_back(tmp_path: Path, postgresql: Clust
         server.finish()
 
 
-def test_a_database_that_hangs_costs_a_bounded_time(tmp_path: Path, postgresql: Cluster, url: str) -> None:
+@pytest.mark.parametrize("seconds", [12, pytest.param(60, marks=pytest.mark.long)])
+def test_a_database_that_hangs_costs_a_bounded_time(
+    tmp_path: Path, postgresql: Cluster, url: str, seconds: float
+) -> None:
     """Nothing of it answers, not even with a refusal: each request is told 503 in time, and nothing piles up."""
     settings = {"LONGSHORE_DATABASE_URL": url, "LONGSHORE_WORKERS": "1"}
     with Server(tmp_path, settings) as server, server.registry.client(server.registry.admin) as client:
@@ -128,28 +117,33 @@ def test_a_database_that_hangs_costs_a_bounded_time(tmp_path: Path, postgresql: 
         server.settle()
         memory, threads = server.memory(), [process.num_threads() for process in server.processes()]
         answers: Counter[int] = Counter()
-        slowest = 0.0
 
         def ask(number: int) -> None:
-            nonlocal slowest
-            began = time.monotonic()
             with server.registry.client(server.registry.admin) as own:
                 answer = (
                     own.get("/v2/library/before/manifests/1")
                     if number % 2
                     else push_blob(own, "library/hung", some_bytes(1000, number))
                 )
-            check_refusal(answer, 503)
+            if not answer.is_success:
+                check_refusal(answer, 503)
             answers[answer.status_code] += 1
-            slowest = max(slowest, time.monotonic() - began)
 
-        with postgresql.frozen(), ThreadPoolExecutor(64) as threaded:
-            for done in [threaded.submit(ask, number) for number in range(128)]:
+        with ThreadPoolExecutor(64) as threaded:
+            with postgresql.frozen():
+                began = time.monotonic()
+                asked = [threaded.submit(ask, number) for number in range(128)]
+                wait([*asked], seconds)
+                assert client.get("/livez", timeout=1).status_code == httpx.codes.OK
+                assert not server.ready()
+                if seconds > 30:
+                    # All that was asked has been answered, long before anybody's patience is over.
+                    assert time.monotonic() - began < 50
+                    assert answers == {503: 128}
+            for done in asked:
                 done.result()
-            assert client.get("/livez", timeout=1).status_code == httpx.codes.OK
-            assert not server.ready()
-        assert answers == {503: 128}
-        assert slowest < 60
+        assert answers[503] > 32
+        assert answers.total() == 128
         wait_for(server.ready, RECOVERED_SECONDS, "ready again")
         wait_for(
             lambda: push_blob(client, "library/hung", b"after").status_code == httpx.codes.CREATED,
