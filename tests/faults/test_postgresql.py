@@ -19,9 +19,10 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.crash.pushing import Acknowledged, PushingClient, check_pulls, check_refusal
+from tests.crash.pushing import Acknowledged, PushingClient, check_pulls, check_refusal, digest_of
 from tests.faults.background import running
-from tests.faults.content import push_blob, push_image, some_bytes
+from tests.faults.content import begin_upload, push_blob, push_image, slowly, some_bytes
+from tests.faults.disks import MEGABYTE
 from tests.faults.postgresql import query
 from tests.faults.server import Server, wait_for
 from tests.postgresql import Cluster, cluster
@@ -185,6 +186,42 @@ def test_the_database_moves_to_another_server(tmp_path: Path, how: str) -> None:
         assert query(f"{second.url}/longshore", "SELECT count(*) FROM blobs") == 3
         server.settle()
         check_pulls(server.registry, before)
+        server.finish()
+
+
+def test_transfers_outlive_an_outage(tmp_path: Path, postgresql: Cluster, url: str) -> None:
+    """A download and an upload that began before it end well if the database is back when the upload ends."""
+    with Server(tmp_path, {"LONGSHORE_DATABASE_URL": url}) as server:
+        large, blob = some_bytes(24 * MEGABYTE), some_bytes(2 * MEGABYTE, 1)
+        with server.registry.client(server.registry.admin) as client:
+            push_image(client, "library/large", "1", b"{}", large)
+            upload = begin_upload(client, "library/slow")
+
+        def pull(_stopping: threading.Event) -> None:
+            path = f"/v2/library/large/blobs/{digest_of(large)}"
+            with (
+                server.registry.client(server.registry.admin) as own,
+                own.stream("GET", path) as answer,
+            ):
+                content = b""
+                for piece in answer.iter_raw(MEGABYTE):
+                    content += piece
+                    time.sleep(6 / 24)
+            assert content == large
+
+        def push(_stopping: threading.Event) -> None:
+            with server.registry.client(server.registry.admin) as own:
+                answer = own.put(upload, params={"digest": digest_of(blob)}, content=slowly(blob, 8))
+            assert answer.status_code == httpx.codes.CREATED, answer.text
+
+        with running(pull), running(push):
+            time.sleep(1.5)
+            postgresql.stop()
+            time.sleep(2)
+            postgresql.start()
+        server.settle()
+        with server.registry.client(server.registry.admin) as client:
+            assert client.get(f"/v2/library/slow/blobs/{digest_of(blob)}").content == blob
         server.finish()
 
 
