@@ -44,7 +44,8 @@ class Disk:
         trigger.write_text("a test")
 
     def repair(self, image: Path) -> None:
-        """Makes it fit to be mounted again; it must not be mounted now."""
+        """Takes it away, when nobody uses it any more, and makes it fit to be mounted again."""
+        _run("umount", str(self.folder))
         subprocess.run(["fsck.ext4", "-y", str(image)], check=False, capture_output=True)
 
     def fill(self, *, leave: int = 0) -> None:

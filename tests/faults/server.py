@@ -29,6 +29,7 @@ from tests.acceptance.server import (
 KEY = "a-secret-key-of-the-tests-0123456789"
 _START_ATTEMPTS = 60
 _SETTLE_SECONDS = 60
+_GONE_SECONDS = 10
 # Which process takes a connection is the kernel's choice: so many in a row leave no process unasked.
 _ANSWERS_IN_A_ROW = 20
 
@@ -112,9 +113,12 @@ class Server:
 
     def kill(self) -> None:
         """Kills the supervisor, whose processes go with it."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        if self.process is None:
+            return
+        children = self.processes() if self.process.poll() is None else []
+        self.process.kill()
+        self.process.wait()
+        psutil.wait_procs(children, timeout=_GONE_SECONDS)
 
     def processes(self) -> list[psutil.Process]:
         """The supervisor's processes, the oldest first: the worker before the HTTP processes."""

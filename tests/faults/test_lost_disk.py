@@ -106,7 +106,6 @@ def test_the_disk_of_the_database_turns_read_only(tmp_path: Path) -> None:
         assert server.process is not None
         assert server.process.poll() is None
         server.kill()
-        disk.unmount()
         disk.repair(tmp_path / "image")
         disk.mount()
         server.start()
@@ -126,7 +125,7 @@ def locked(path: Path) -> Iterator[None]:
         connection.close()
 
 
-@pytest.mark.parametrize(("seconds", "refused"), [(3, False), (23, True)])
+@pytest.mark.parametrize(("seconds", "refused"), [(3, False), pytest.param(23, True, marks=pytest.mark.long)])
 def test_sqlite_is_locked(tmp_path: Path, seconds: int, refused: bool) -> None:
     """A push waits for a lock of seconds; of a longer one it is told 503 in time. Pulls and /livez don't notice."""
     with Server(tmp_path, {}) as server, server.registry.client(server.registry.admin) as client:

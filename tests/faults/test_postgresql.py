@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,11 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.crash.pushing import Acknowledged, PushingClient, check_pulls, check_refusal
+from tests.crash.pushing import Acknowledged, PushingClient, check_pulls, check_refusal, digest_of
 from tests.faults.background import running
-from tests.faults.content import push_blob, push_image, some_bytes
+from tests.faults.content import begin_upload, push_blob, push_image, slowly, some_bytes
+from tests.faults.disks import MEGABYTE
+from tests.faults.postgresql import query
 from tests.faults.server import Server, wait_for
 from tests.postgresql import Cluster, cluster
 
@@ -34,21 +36,6 @@ def postgresql() -> Iterator[Cluster]:
     """A PostgreSQL server of this module's own, since it will be stopped."""
     with cluster() as made:
         yield made
-
-
-def query(url: str, *statements: str) -> object:
-    """The first value of the last statement; each is a transaction of its own."""
-
-    async def run() -> object:
-        connection = await asyncpg.connect(url)
-        try:
-            for statement in statements[:-1]:
-                await connection.execute(statement)
-            return await connection.fetchval(statements[-1])
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
 
 
 @pytest.fixture
@@ -120,7 +107,10 @@ def test_the_database_goes_away_and_comes_back(tmp_path: Path, postgresql: Clust
         server.finish()
 
 
-def test_a_database_that_hangs_costs_a_bounded_time(tmp_path: Path, postgresql: Cluster, url: str) -> None:
+@pytest.mark.parametrize("seconds", [12, pytest.param(60, marks=pytest.mark.long)])
+def test_a_database_that_hangs_costs_a_bounded_time(
+    tmp_path: Path, postgresql: Cluster, url: str, seconds: float
+) -> None:
     """Nothing of it answers, not even with a refusal: each request is told 503 in time, and nothing piles up."""
     settings = {"LONGSHORE_DATABASE_URL": url, "LONGSHORE_WORKERS": "1"}
     with Server(tmp_path, settings) as server, server.registry.client(server.registry.admin) as client:
@@ -128,28 +118,33 @@ def test_a_database_that_hangs_costs_a_bounded_time(tmp_path: Path, postgresql: 
         server.settle()
         memory, threads = server.memory(), [process.num_threads() for process in server.processes()]
         answers: Counter[int] = Counter()
-        slowest = 0.0
 
         def ask(number: int) -> None:
-            nonlocal slowest
-            began = time.monotonic()
             with server.registry.client(server.registry.admin) as own:
                 answer = (
                     own.get("/v2/library/before/manifests/1")
                     if number % 2
                     else push_blob(own, "library/hung", some_bytes(1000, number))
                 )
-            check_refusal(answer, 503)
+            if not answer.is_success:
+                check_refusal(answer, 503)
             answers[answer.status_code] += 1
-            slowest = max(slowest, time.monotonic() - began)
 
-        with postgresql.frozen(), ThreadPoolExecutor(64) as threaded:
-            for done in [threaded.submit(ask, number) for number in range(128)]:
+        with ThreadPoolExecutor(64) as threaded:
+            with postgresql.frozen():
+                began = time.monotonic()
+                asked = [threaded.submit(ask, number) for number in range(128)]
+                wait([*asked], seconds)
+                assert client.get("/livez", timeout=1).status_code == httpx.codes.OK
+                assert not server.ready()
+                if seconds > 30:
+                    # All that was asked has been answered, long before anybody's patience is over.
+                    assert time.monotonic() - began < 50
+                    assert answers == {503: 128}
+            for done in asked:
                 done.result()
-            assert client.get("/livez", timeout=1).status_code == httpx.codes.OK
-            assert not server.ready()
-        assert answers == {503: 128}
-        assert slowest < 60
+        assert answers[503] > 32
+        assert answers.total() == 128
         wait_for(server.ready, RECOVERED_SECONDS, "ready again")
         wait_for(
             lambda: push_blob(client, "library/hung", b"after").status_code == httpx.codes.CREATED,
@@ -191,6 +186,42 @@ def test_the_database_moves_to_another_server(tmp_path: Path, how: str) -> None:
         assert query(f"{second.url}/longshore", "SELECT count(*) FROM blobs") == 3
         server.settle()
         check_pulls(server.registry, before)
+        server.finish()
+
+
+def test_transfers_outlive_an_outage(tmp_path: Path, postgresql: Cluster, url: str) -> None:
+    """A download and an upload that began before it end well if the database is back when the upload ends."""
+    with Server(tmp_path, {"LONGSHORE_DATABASE_URL": url}) as server:
+        large, blob = some_bytes(24 * MEGABYTE), some_bytes(2 * MEGABYTE, 1)
+        with server.registry.client(server.registry.admin) as client:
+            push_image(client, "library/large", "1", b"{}", large)
+            upload = begin_upload(client, "library/slow")
+
+        def pull(_stopping: threading.Event) -> None:
+            path = f"/v2/library/large/blobs/{digest_of(large)}"
+            with (
+                server.registry.client(server.registry.admin) as own,
+                own.stream("GET", path) as answer,
+            ):
+                content = b""
+                for piece in answer.iter_raw(MEGABYTE):
+                    content += piece
+                    time.sleep(6 / 24)
+            assert content == large
+
+        def push(_stopping: threading.Event) -> None:
+            with server.registry.client(server.registry.admin) as own:
+                answer = own.put(upload, params={"digest": digest_of(blob)}, content=slowly(blob, 8))
+            assert answer.status_code == httpx.codes.CREATED, answer.text
+
+        with running(pull), running(push):
+            time.sleep(1.5)
+            postgresql.stop()
+            time.sleep(2)
+            postgresql.start()
+        server.settle()
+        with server.registry.client(server.registry.admin) as client:
+            assert client.get(f"/v2/library/slow/blobs/{digest_of(blob)}").content == blob
         server.finish()
 
 

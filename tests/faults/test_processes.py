@@ -22,8 +22,8 @@ def settings(databases: Databases) -> dict[str, str]:
     return {} if databases.path is not None else {"LONGSHORE_DATABASE_URL": databases.url}
 
 
-def test_a_process_that_starts_turns_nobody_away(tmp_path: Path, settings: dict[str, str]) -> None:
-    """While the HTTP process is replaced new connections wait for the next one: none is answered 503."""
+def test_processes_that_start_turn_nobody_away(tmp_path: Path, settings: dict[str, str]) -> None:
+    """While HTTP process and worker are replaced new connections wait for the next one: none is answered 503."""
     with Server(tmp_path, {**settings, "LONGSHORE_WORKERS": "1"}) as server:
         server.settle()
         answered: Counter[int] = Counter()
@@ -41,10 +41,12 @@ def test_a_process_that_starts_turns_nobody_away(tmp_path: Path, settings: dict[
                     connection.close()
 
         with running(ask):
-            known = {process.pid for process in server.processes()}
-            server.processes()[-1].kill()
-            wait_for(lambda: any(process.pid not in known for process in server.processes()), 10, "a new process")
+            known = server.processes()
+            for process in known:
+                process.kill()
+            wait_for(lambda: len({*server.processes()} - {*known}) == len(known), 10, "new processes")
             time.sleep(1)
         assert set(answered) == {401}, answered
+        wait_for(lambda: len(server.events("reclaim_started")) == 2, 10, "the worker's work")
         server.settle()
         server.finish()

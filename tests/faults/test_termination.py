@@ -16,6 +16,7 @@ from tests.databases import Databases
 from tests.faults.background import running
 from tests.faults.content import begin_upload, push_image, received, slowly, some_bytes
 from tests.faults.disks import MEGABYTE
+from tests.faults.postgresql import query
 from tests.faults.raw import connect, read_head, send_head
 from tests.faults.server import Server, wait_for
 
@@ -112,10 +113,10 @@ def test_an_upload_goes_on_at_another_server(tmp_path: Path, databases: Database
         check_pulls(second.registry, kept)
         offset = received(other, upload)
         assert offset >= MEGABYTE
-        began = time.monotonic()
+        # The lease of the one that died ends after thirty seconds, which aren't waited for here.
+        query(databases.url, "UPDATE upload_sessions SET owner_until = 1 WHERE state = 'receiving'")
         answer = other.put(upload, params={"digest": digest_of(blob)}, content=blob[offset:], timeout=90)
         assert answer.status_code == httpx.codes.CREATED, answer.text
-        assert time.monotonic() - began < 45
         assert other.get(f"/v2/library/moved/blobs/{digest_of(blob)}").content == blob
         first.start()
         wait_for(first.ready, 10, "the first server")

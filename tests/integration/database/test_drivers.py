@@ -6,12 +6,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import time
 import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from longshore.database import sqlite
 from longshore.database.connection import Connection, Database, Dialect, Transaction
 from longshore.database.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 from longshore.database.postgresql import PostgreSQLDatabase
@@ -201,4 +203,29 @@ async def test_a_server_that_became_read_only_is_503(postgresql_server: str) -> 
     make = Statement("CREATE TABLE never_made (x INTEGER)")
     with pytest.raises(ServiceUnavailable):
         await database.write(lambda connection: connection.execute(make))
+    await database.close()
+
+
+async def test_whoever_waits_for_a_locked_sqlite_is_refused_with_the_first(
+    sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process holds the lock: ten writers are told so after one patience, not after one each; then writing goes on."""
+    monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_SECONDS", 0.2)
+    path = tmp_path / "longshore.db"
+    shutil.copy(sqlite_template, path)
+    database = SQLiteDatabase(path)
+
+    async def add(number: int) -> None:
+        await database.write(lambda transaction: transaction.execute(_ADD, name=f"step{number}", handled=0))
+
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    refused = await asyncio.gather(*(add(number) for number in range(10)), return_exceptions=True)
+    assert {type(error) for error in refused} == {ServiceUnavailable}
+    assert time.monotonic() - began < 3
+    assert await _count(database) == 0
+    other.close()
+    await add(0)
+    assert await _count(database) == 1
     await database.close()
