@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import machine, pulling, reading, report, signing_in, starting, writing
+from bench.choosing import one_of_each_database
 from bench.content import Corpus
 from bench.gate import check_gate
 from bench.load import GateFailed, Loader
@@ -173,8 +174,9 @@ def _check_room(scratch: Path, size: Size, servers: Sequence[Server]) -> None:
 def _measure(bench: Bench, corpus: Corpus, size: Size, wanted: Sequence[str]) -> list[report.Section]:
     for server in bench.servers:
         server.start()
-    names = corpus.repositories()
+    reading_all = one_of_each_database(bench.servers) if "W1" in wanted else []
     for server in bench.servers:
+        names = corpus.repositories(scale=server in reading_all)
         corpus.authorization[server.name] = server.authorization(names)
     check_gate(bench, corpus)
     sections = []
