@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import machine, pulling, reading, report, signing_in, starting, writing
+from bench.choosing import one_of_each_database, one_of_each_store, pushable
 from bench.content import Corpus
 from bench.gate import check_gate
 from bench.load import GateFailed, Loader
@@ -163,7 +164,8 @@ def _check_room(scratch: Path, size: Size, servers: Sequence[Server]) -> None:
     Raises:
         Unavailable: the disk hasn't room for it.
     """
-    needed = 6 * size.pushed[1] * len(servers) + 20_000 * size.scale_repositories * len(servers)
+    pushed_to = pushable(one_of_each_store(servers))
+    needed = 6 * size.pushed[1] * len(pushed_to) + 100_000 * size.scale_repositories * len(servers)
     if (free := shutil.disk_usage(scratch).free) < needed:
         raise machine.Unavailable(
             f"{scratch.parent} has {free / 1e9:.0f} GB left, the benchmark needs {needed / 1e9:.0f}: see --directory"
@@ -173,8 +175,9 @@ def _check_room(scratch: Path, size: Size, servers: Sequence[Server]) -> None:
 def _measure(bench: Bench, corpus: Corpus, size: Size, wanted: Sequence[str]) -> list[report.Section]:
     for server in bench.servers:
         server.start()
-    names = corpus.repositories()
+    reading_all = one_of_each_database(bench.servers) if "W1" in wanted else []
     for server in bench.servers:
+        names = corpus.repositories(scale=server in reading_all)
         corpus.authorization[server.name] = server.authorization(names)
     check_gate(bench, corpus)
     sections = []

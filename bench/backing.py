@@ -80,8 +80,7 @@ class Backing(ABC):
     def kill(self) -> None:
         """Ends every process of it at once."""
         if self._process is not None:
-            for process in machine.family(self._process.pid):
-                process.send_signal(signal.SIGKILL)
+            machine.kill(self._process.pid)
             self._process.wait(30)
             self._process = None
 

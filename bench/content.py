@@ -21,6 +21,8 @@ _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _CONFIG_BYTES = 4096
 _SEED = 100
+GATE_SAMPLE = 10
+"""How many artifacts of the scale set the gate looks at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +89,13 @@ class Corpus:
         """The Authorization header's value for a repository on a server; empty where none is needed."""
         return self.authorization.get(server.name, {}).get(repository, "")
 
-    def repositories(self) -> list[str]:
-        """Every repository that a workload asks for, except those that it makes."""
+    def repositories(self, *, scale: bool) -> list[str]:
+        """Every repository that is asked for, but those that a workload makes; of the scale set all or what the gate asks."""
         names = [image.repository for image in self.images]
-        artifacts = [*self.scale.hot(), *self.scale.cold(), *(one for one, _ in self.scale.crowded())]
-        names += [artifact.repository for artifact in artifacts]
-        return list(dict.fromkeys([*names, self.scale.lonely().repository, self.layered.repository]))
+        hot, cold = self.scale.hot(), self.scale.cold()
+        artifacts = [*(hot if scale else hot[:GATE_SAMPLE]), *(cold if scale else ()), self.scale.lonely()]
+        names += [artifact.repository for artifact in [*artifacts, *(one for one, _ in self.scale.crowded())]]
+        return list(dict.fromkeys([*names, self.layered.repository]))
 
 
 def push_content(server: Server, loader: Loader, size: Size) -> Content:

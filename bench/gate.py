@@ -9,14 +9,13 @@ import time
 from pathlib import Path
 
 from bench.asking import get
-from bench.content import Corpus, check_images, checked, pushed_images, targets_file
+from bench.content import GATE_SAMPLE, Corpus, check_images, checked, pushed_images, targets_file
 from bench.load import GateFailed
 from bench.longshore import Longshore
 from bench.measure import Bench
 from bench.servers import PROJECT, Server
 
 _ACKNOWLEDGED = 20
-_SAMPLE = 10
 _LONGEST = 60.0
 
 
@@ -44,7 +43,7 @@ def _check_content(server: Server, corpus: Corpus) -> None:
     checked(server, f"{root}/manifests/{layered.manifest}", opens, layered.manifest)
     for blob in layered.blobs:
         checked(server, f"{root}/blobs/{blob.digest}", opens, blob.digest)
-    check_scale(server, corpus, most=_SAMPLE)
+    check_scale(server, corpus, most=GATE_SAMPLE)
 
 
 def check_scale(server: Server, corpus: Corpus, *, most: int) -> None:

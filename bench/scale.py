@@ -92,7 +92,7 @@ class Scale:
 
     def crowded(self) -> list[tuple[Artifact, str]]:
         """Some of the many tags of one repository, in no order."""
-        return _some(tuple(self.crowd()), self.size.hot)
+        return _some(tuple(self.crowd()), self.size.crowded)
 
     def _made(self, number: int, repository: str, tags: tuple[str, ...]) -> Artifact:
         config, layer = self.blobs[number % len(self.blobs)][0], self.blobs[number * 7 % len(self.blobs)][1]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -147,8 +146,7 @@ class Server(ABC):
     def kill(self) -> None:
         """Ends every process at once, with nothing written that wasn't."""
         if self._process is not None:
-            for process in machine.family(self._process.pid):
-                process.send_signal(signal.SIGKILL)
+            machine.kill(self._process.pid)
             self._process.wait(30)
             self._process = None
         for backing in self.backing:

@@ -19,6 +19,7 @@ class Size:
         scale_repositories: Of the scale set in Longshore's database, each with ten artifacts of five tags.
         many_tags: Tags of the one repository that has many.
         hot: How many requests a list of the hot workload has.
+        crowded: How many of the many tags of one repository are asked for.
         cold: How many artifacts the cold workload asks for, each once before it begins again.
         pushed: Bytes of W5's large blob, and of its very large one.
         chunks: Bytes of W5's small and of its large chunks.
@@ -36,6 +37,7 @@ class Size:
     scale_repositories: int
     many_tags: int
     hot: int
+    crowded: int
     cold: int
     pushed: tuple[int, int]
     chunks: tuple[int, int]
@@ -49,11 +51,12 @@ class Size:
 
 _DEFAULT = Size(
     repositories=100,
-    images=1000,
+    images=500,
     layers=(25_000_000, 12_000_000, 6_000_000, 4_000_000, 2_000_000, 900_000, 100_000),
     scale_repositories=10_000,
     many_tags=100_000,
     hot=5_000,
+    crowded=1_000,
     cold=20_000,
     pushed=(256 * MIB, 1024 * MIB),
     chunks=(5 * MIB, 64 * MIB),
@@ -72,6 +75,7 @@ SIZES = {
         scale_repositories=20,
         many_tags=200,
         hot=200,
+        crowded=100,
         cold=150,
         pushed=(2 * MIB, 4 * MIB),
         chunks=(MIB // 2, MIB),
