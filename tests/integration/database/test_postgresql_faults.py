@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
+from longshore.config import SettingsError, load_settings
 from longshore.database import postgresql
 from longshore.database.connection import Transaction
 from longshore.database.postgresql import PostgreSQLDatabase, servers_of
@@ -52,6 +53,17 @@ def test_a_url_of_several_servers_is_one_url_for_each() -> None:
     ]
     assert servers_of("postgresql://localhost") == ["postgresql://localhost"]
     assert servers_of("postgresql:///db?host=/run,1") == ["postgresql:///db?host=/run,1"]
+
+
+@pytest.mark.parametrize("hosts", ["a:1,b:2", "a,[::1]:2", "[::1]:1,[::2]"])
+def test_the_setting_takes_several_servers(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    """Each has a port of its own, or none."""
+    monkeypatch.setenv("LONGSHORE_DATABASE_URL", f"postgresql://u:p@{hosts}/db")
+    assert load_settings().database_url is not None
+    monkeypatch.setenv("LONGSHORE_DATABASE_URL", f"postgresql://u:hunter2@{hosts},c:x/db")
+    with pytest.raises(SettingsError, match="LONGSHORE_DATABASE_URL") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
 
 
 async def test_a_server_that_hangs_is_given_up_for_the_next(
