@@ -22,7 +22,7 @@ _LONGEST = 600
 
 
 class GateFailed(Exception):  # noqa: N818 - the verdict on a round
-    """A server answered wrongly: the round doesn't count, and nothing that came before it is reported."""
+    """A server answered wrongly: the round doesn't count, nor does the workload that it is part of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
