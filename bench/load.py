@@ -27,17 +27,16 @@ class GateFailed(Exception):  # noqa: N818 - the verdict on a round
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request of a reading workload; a header's value is empty where none is sent."""
+    """One request of a reading workload; the Authorization header's value is empty where none is sent."""
 
     method: str
     path: str
     authorization: str = ""
-    content_range: str = ""
 
     @property
     def line(self) -> str:
         """Its line in the file that the load generators read."""
-        return f"{self.method}\t{self.path}\t{self.authorization or '-'}\t{self.content_range or '-'}\n"
+        return f"{self.method}\t{self.path}\t{self.authorization or '-'}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
