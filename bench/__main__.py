@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,7 +50,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     except GateFailed as error:
-        sys.stderr.write(f"The gate failed, nothing counts: {error}\n")
+        sys.stderr.write(f"The gate failed, this workload doesn't count: {error}\n")
         return 1
     return 0
 
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, size: Size) -> None:
     began = time.monotonic()
+    output = options.output or (_RESULTS if options.size == "default" else None)
     cores = machine.Cores.choose()
     machine.require("wrk", "wrk")
     machine.require("taskset", "util-linux")
@@ -101,7 +102,12 @@ def _run(options: argparse.Namespace, size: Size) -> None:
         preparation = Preparation(cache=options.cache, loader=loader, size=size, size_name=options.size, say=_say)
         try:
             corpus = preparation.lay(servers)
-            sections = _measure(bench, corpus, size, options.workload)
+            # Each workload is written when it is over: one that fails doesn't take the others along.
+            for section in _measure(bench, corpus, size, options.workload):
+                _say(f"\n{section.table}")
+                if output is not None:
+                    report.write(output, [section], run)
+                    _say(f"written to {output}")
         except Exception:
             _keep_logs(servers, options.cache / "logs")
             raise
@@ -109,12 +115,6 @@ def _run(options: argparse.Namespace, size: Size) -> None:
             for server in servers:
                 with suppress(OSError):
                     server.kill()
-    for section in sections:
-        sys.stdout.write(f"\n{section.table}")
-    output = options.output or (_RESULTS if options.size == "default" else None)
-    if output is not None:
-        report.write(output, sections, run)
-        _say(f"written to {output}")
     _say(f"the whole run took {time.monotonic() - began:.0f} s")
 
 
@@ -172,7 +172,7 @@ def _check_room(scratch: Path, size: Size, servers: Sequence[Server]) -> None:
         )
 
 
-def _measure(bench: Bench, corpus: Corpus, size: Size, wanted: Sequence[str]) -> list[report.Section]:
+def _measure(bench: Bench, corpus: Corpus, size: Size, wanted: Sequence[str]) -> Iterator[report.Section]:
     for server in bench.servers:
         server.start()
     reading_all = one_of_each_database(bench.servers) if "W1" in wanted else []
@@ -180,14 +180,13 @@ def _measure(bench: Bench, corpus: Corpus, size: Size, wanted: Sequence[str]) ->
         names = corpus.repositories(scale=server in reading_all)
         corpus.authorization[server.name] = server.authorization(names)
     check_gate(bench, corpus)
-    sections = []
     for name, workload in _workloads(bench, corpus, size).items():
         if name in wanted:
             began = time.monotonic()
             _say(_TITLES[name])
-            sections.append(report.section(name, _TITLES[name], list(workload())))
+            cases = list(workload())
             _say(f"  {name} took {time.monotonic() - began:.0f} s")
-    return sections
+            yield report.section(name, _TITLES[name], cases)
 
 
 def _workloads(bench: Bench, corpus: Corpus, size: Size) -> dict[str, Callable[[], Iterable[Case]]]:

@@ -22,22 +22,21 @@ _LONGEST = 600
 
 
 class GateFailed(Exception):  # noqa: N818 - the verdict on a round
-    """A server answered wrongly: the round doesn't count, and nothing that came before it is reported."""
+    """A server answered wrongly: the round doesn't count, nor does the workload that it is part of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request of a reading workload; a header's value is empty where none is sent."""
+    """One request of a reading workload; the Authorization header's value is empty where none is sent."""
 
     method: str
     path: str
     authorization: str = ""
-    content_range: str = ""
 
     @property
     def line(self) -> str:
         """Its line in the file that the load generators read."""
-        return f"{self.method}\t{self.path}\t{self.authorization or '-'}\t{self.content_range or '-'}\n"
+        return f"{self.method}\t{self.path}\t{self.authorization or '-'}\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

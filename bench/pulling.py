@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import time
@@ -13,9 +12,8 @@ from bench import machine
 from bench.asking import get
 from bench.choosing import senders_of_blobs
 from bench.content import Corpus, checked
-from bench.load import GateFailed, Request
+from bench.load import GateFailed
 from bench.measure import Bench, Case, Sample, spending
-from bench.reading import read
 from bench.servers import Server
 
 _CLIENTS = (1, 16, 64, 256)
@@ -29,7 +27,7 @@ def pulls(bench: Bench, corpus: Corpus) -> Iterable[Case]:
     for clients in _CLIENTS:
 
         def run(server: Server, number: int, clients: int = clients) -> Sample:
-            sample = _pull(bench, corpus, server, clients)
+            sample = _pull(bench, corpus, server, clients, "-tag", corpus.layered.tag)
             layer = corpus.layered.blobs[number % len(corpus.layered.blobs)]
             path = f"/v2/{corpus.layered.repository}/blobs/{layer.digest}"
             checked(server, path, corpus.opens(server, corpus.layered.repository), layer.digest)
@@ -42,10 +40,10 @@ def pulls(bench: Bench, corpus: Corpus) -> Iterable[Case]:
     yield _resumed(bench, corpus)
 
 
-def _pull(bench: Bench, corpus: Corpus, server: Server, clients: int) -> Sample:
+def _pull(bench: Bench, corpus: Corpus, server: Server, clients: int, *what: str) -> Sample:
     """Counts from the client's first line to its second, between which every client is at work."""
     layered = corpus.layered
-    arguments = ["-repository", layered.repository, "-tag", layered.tag, "-clients", str(clients)]
+    arguments = ["-repository", layered.repository, *what, "-clients", str(clients)]
     arguments += ["-authorization", corpus.opens(server, layered.repository)]
     arguments += ["-warm", str(min(_WARM, bench.seconds)), "-seconds", str(bench.seconds)]
     peak = machine.Peak(server.pid)
@@ -84,32 +82,16 @@ def _resumed(bench: Bench, corpus: Corpus) -> Case:
     rest = f"bytes={middle}-"
 
     def run(server: Server, _: int) -> Sample:
+        what = ["-blob", layer.digest, "-size", str(layer.size), "-offset", str(middle)]
+        sample = _pull(bench, corpus, server, _RESUMING, *what)
         opens = corpus.opens(server, repository)
-        request = Request(method="GET", path=path, authorization=opens, content_range=rest)
-        peak = machine.Peak(server.pid)
-        sample = read(bench, server, [request], connections=_RESUMING)
-        grown = peak.grown()
         whole = checked(server, path, opens, layer.digest)
         status, body = get(server.port, path, opens, rest)
-        if (
-            status != http.client.PARTIAL_CONTENT
-            or hashlib.sha256(body).digest() != hashlib.sha256(whole[middle:]).digest()
-        ):
+        if status != http.client.PARTIAL_CONTENT or body != whole[middle:]:
             raise GateFailed(
                 f"{server.name}: {path} with {rest} answered {status} with {len(body)} bytes, not the rest"
             )
-        gigabytes = sample.operations * (layer.size - middle) / 1e9
-        figures = {
-            "megabytes_per_second": sample.figures["per_second"] * (layer.size - middle) / 1e6,
-            "grown": grown,
-            "load_busy": sample.figures["load_busy"],
-        }
-        return Sample(
-            operations=gigabytes,
-            cpu_seconds=sample.cpu_seconds,
-            backing_seconds=sample.backing_seconds,
-            figures=figures,
-        )
+        return sample
 
     title = f"second half of a layer by Range, {_RESUMING} clients"
     return bench.interleave(

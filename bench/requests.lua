@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- wrk's script: sends the requests of a file in turn and prints one line of JSON about them. When it has read the file it says
 -- "ready" on standard error: the clock starts then.
--- Each line of the file is: method, path, value of the Authorization header, value of the Range header (or "-"), separated by
--- tabs.
+-- Each line of the file is: method, path, value of the Authorization header (or "-"), separated by tabs.
 
 -- wrk asks for one request that it doesn't send, before the first that it does.
 local requests, position, the_thread = {}, -1, nil
@@ -17,12 +16,11 @@ end
 function init(arguments)
   local posts = false
   for line in io.lines(arguments[1]) do
-    local method, path, authorization, range = line:match("^(%S+)\t(%S+)\t([^\t]+)\t([^\t]+)$")
+    local method, path, authorization = line:match("^(%S+)\t(%S+)\t(.+)$")
     local headers = {
       ["Accept"] = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
     }
     if authorization ~= "-" then headers["Authorization"] = authorization end
-    if range ~= "-" then headers["Range"] = range end
     if method == "POST" then
       headers["Content-Length"] = "0"
       posts = true
