@@ -243,7 +243,7 @@ class FrontServer(Backing):
             "    proxy_request_buffering off; proxy_buffering off; proxy_http_version 1.1;\n"
             '    proxy_set_header Connection ""; proxy_set_header Host $http_host;\n'
             "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n"
-            "    proxy_set_header X-Forwarded-Proto $scheme;\n"
+            "    proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Sendfile-Type X-Accel-Redirect;\n"
             "    location / { proxy_pass http://longshore; }\n"
             f"    location {self.prefix} {{ internal; alias {self._store}/; }}\n"
             "  }\n"

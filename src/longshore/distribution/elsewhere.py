@@ -67,7 +67,7 @@ class Elsewhere:
         Raises:
             ServiceUnavailable: the store is away, or its object is gone or damaged.
         """
-        if self._front_prefix is not None and request.through_trusted_proxy:
+        if self._front_prefix is not None and _front_server_sends(request):
             return await self._by_front_server(self._front_prefix, blob, description)
         if self._presigned is not None and self._may_redirect(self._presigned, request.origin):
             url = await self._presigned.presign(blob.key, lifetime_seconds=self._link_seconds)
@@ -84,6 +84,11 @@ class Elsewhere:
         with closing(await self._store.open(blob.key)) as reader:
             check_size(blob, reader.size)
         return Response(200, [*description, (b"x-accel-redirect", f"{prefix}{blob.key}".encode())])
+
+
+def _front_server_sends(request: Request) -> bool:
+    """Whether a front server of ours says of itself that it sends files: not each trusted proxy has the folder."""
+    return request.header(b"x-sendfile-type") == "X-Accel-Redirect" and request.through_trusted_proxy
 
 
 def may_lead(origin: Origin, target: str | None) -> bool:

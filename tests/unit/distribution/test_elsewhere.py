@@ -31,7 +31,15 @@ class SigningStore(MemoryStore):
         return f"{self.reads_from}/{key}?signature=x"
 
 
-def request(*, host: str = "registry.example.com", scheme: str = "https", peer: str = "198.51.100.7") -> Request:
+SENDS_FILES = (b"x-sendfile-type", b"X-Accel-Redirect")
+
+
+def request(
+    *headers: tuple[bytes, bytes],
+    host: str = "registry.example.com",
+    scheme: str = "https",
+    peer: str = "198.51.100.7",
+) -> Request:
     """A GET of a blob as the proxy in 10.0.0.0/8, or a stranger, would send it."""
     scope: dict[str, Any] = {
         "type": "http",
@@ -39,7 +47,7 @@ def request(*, host: str = "registry.example.com", scheme: str = "https", peer: 
         "path": "/v2/library/app/blobs/x",
         "query_string": b"",
         "scheme": scheme,
-        "headers": [(b"host", host.encode())],
+        "headers": [(b"host", host.encode()), *headers],
         "client": (peer, 1234),
     }
 
@@ -134,10 +142,11 @@ async def test_the_front_server_sends_the_file_for_its_own_requests_only() -> No
     store = MemoryStore()
     blob = await blob_in(store)
     delivery = Elsewhere(store, front_prefix="/_store/")
-    answer = await delivery.answer(request(peer="10.1.2.3"), blob, list(IDENTITY))
+    answer = await delivery.answer(request(SENDS_FILES, peer="10.1.2.3"), blob, list(IDENTITY))
     assert header(answer, b"x-accel-redirect") == f"/_store/{blob.key}"
     assert header(answer, b"docker-content-digest") == str(DIGEST)
-    assert await delivery.answer(request(peer="198.51.100.7"), blob, list(IDENTITY)) is None
+    assert await delivery.answer(request(SENDS_FILES, peer="198.51.100.7"), blob, list(IDENTITY)) is None
+    assert await delivery.answer(request(peer="10.1.2.3"), blob, list(IDENTITY)) is None
 
 
 async def test_the_front_server_gets_no_missing_or_damaged_file() -> None:
@@ -145,8 +154,8 @@ async def test_the_front_server_gets_no_missing_or_damaged_file() -> None:
     store = MemoryStore()
     delivery = Elsewhere(store, front_prefix="/_store/")
     with pytest.raises(StoreUnavailable, match="is damaged"):
-        await delivery.answer(request(peer="10.1.2.3"), await blob_in(store, size=6), [])
+        await delivery.answer(request(SENDS_FILES, peer="10.1.2.3"), await blob_in(store, size=6), [])
     blob = await blob_in(store)
     await store.delete([blob.key])
     with pytest.raises(ObjectMissing):
-        await delivery.answer(request(peer="10.1.2.3"), blob, [])
+        await delivery.answer(request(SENDS_FILES, peer="10.1.2.3"), blob, [])
