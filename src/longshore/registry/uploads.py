@@ -109,7 +109,8 @@ class Uploads:
         Raises:
             BlobUploadUnknown: there is no such upload.
             RangeInvalid: the chunk does not begin where the upload ends; the upload stays as it is.
-            SizeInvalid: the chunk is not as long as its range says; the upload stays as it is.
+            SizeInvalid: the chunk is not as long as its range says; the upload stays as it is. A large chunk to an object
+                store, parts of which were recorded on the way, ends it.
         """
         owner = uuid.uuid4().hex
         session = await self._claim(project_id, path, session_id, content_range, owner=owner, completing=False)
@@ -216,7 +217,10 @@ class Uploads:
                     await reception.abandon()
             except LongshoreError as failure:
                 # What can't be recorded now lapses, and a takeover goes on from the last record.
-                if _ends(failure):
+                if reception.survives(failure):
+                    with suppress(LongshoreError):
+                        await reception.abandon()
+                elif _ends(failure):
                     await self._discard(session.id, reception.owner)
         else:
             await self._discard(session.id, reception.owner)

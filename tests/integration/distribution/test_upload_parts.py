@@ -363,6 +363,35 @@ async def test_a_client_that_goes_leaves_what_arrived(desk: PartsDesk) -> None:
     assert await desk.blob() == PAYLOAD
 
 
+@pytest.mark.parametrize("call", [Call.PART, Call.PUT])
+async def test_a_client_that_goes_while_the_store_fails_loses_nothing_recorded(desk: PartsDesk, call: Call) -> None:
+    """Both come together: a store that is slow makes clients go. What was acknowledged before is there."""
+    session = await desk.start()
+    await desk.patch(session, PAYLOAD[:5500])
+
+    async def body() -> AsyncIterator[bytes]:
+        desk.client.fail(Fault(call, StoreUnavailable("The store is away.")))
+        yield PAYLOAD[5500:7200]
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await desk.uploads.receive(desk.project_id, PATH, session, body())
+    received = await desk.received(session)
+    assert received >= 5500
+    await desk.put(session, PAYLOAD[received:])
+    assert await desk.blob() == PAYLOAD
+
+
+async def test_parts_that_somebody_else_removed_end_the_upload(desk: PartsDesk) -> None:
+    """A lifecycle rule or an operator aborted it: it is said once, and then there is no such upload."""
+    session = await desk.start()
+    await desk.patch(session, PAYLOAD)
+    desk.client.uploads.clear()
+    with pytest.raises(ServiceUnavailable, match="Start the upload again"):
+        await desk.put(session)
+    await desk.is_over(session)
+
+
 async def test_an_upload_that_nobody_finishes_leaves_no_parts(desk: PartsDesk) -> None:
     """The rows say which keys have parts: the sweep aborts them, and asks no store for others."""
     for size in (500, 5500):

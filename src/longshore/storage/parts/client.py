@@ -14,14 +14,14 @@ from typing import Protocol
 
 import msgspec
 
-from longshore.storage.port import ObjectMissing, StoreUnavailable
+from longshore.storage.port import ObjectMissing
 
 Content = bytes | bytearray
 """What is stored in one request; nobody changes it meanwhile."""
 
 
-class UploadMissing(StoreUnavailable):
-    """The store knows no such upload in parts: it was completed or aborted."""
+class UploadMissing(ObjectMissing):
+    """The store knows no such upload in parts: it was completed or aborted, and what it held is gone."""
 
 
 class RangeBeyondEnd(ObjectMissing):
