@@ -319,6 +319,6 @@ def test_connections_stay_within_the_arithmetic_under_load(replicas: Replicas) -
     ]  # fmt: skip
     for name, share in shares.items():
         assert most[name] <= share.connections == share.processes * 2, most
-    # The load was real: the API servers needed all they had.
-    assert all(most[name] == share.connections for name, share in shares.items() if share.kind == "api")
+    # The load was real: the API servers needed more than one connection for each process.
+    assert all(most[name] > share.processes for name, share in shares.items() if share.kind == "api"), most
     assert ADMIN.password not in " ".join(most)
