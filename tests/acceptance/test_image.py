@@ -56,10 +56,13 @@ def built(server: Registry, tmp_path_factory: pytest.TempPathFactory) -> Built:
         find_tool(program)
     buildah = Buildah(server, tmp_path_factory.mktemp("image"))
     buildah.login(server.admin)
-    name = "localhost/longshore:test"
+    return _build(buildah, "localhost/longshore:test")
+
+
+def _build(buildah: Buildah, name: str, **variables: str) -> Built:
     done = subprocess.run(
         [ROOT / "deploy" / "image" / "build", name],
-        env=os.environ | buildah.settings(),
+        env=os.environ | buildah.settings() | variables,
         capture_output=True,
         text=True,
         timeout=240,
@@ -102,6 +105,20 @@ def test_the_image_has_nothing_to_break_in_with(built: Built) -> None:
     assert [file for file in files if file.is_file() and file.stat().st_mode & 0o022] == []
     assert not list(root.rglob("pip"))
     assert "Package: libssl3" in "".join(file.read_text() for file in (root / "var/lib/dpkg/status.d").iterdir())
+    built.buildah.run("rm", container)
+
+
+def test_an_image_with_python_can_be_the_base(built: Built) -> None:
+    """An operator who has a base image of their own builds on that, whatever user it runs as."""
+    based = _build(built.buildah, "localhost/longshore:based", BASE=built.name)
+    config = based.described()["config"]
+    labels = config["Labels"]
+    assert isinstance(labels, dict)
+    assert labels["org.opencontainers.image.base.name"] == built.name
+    assert config["User"] == "65532:65532"
+    container = built.buildah.run("from", based.name).strip()
+    said = built.buildah.run("run", "--network", "none", container, "--", "/usr/local/bin/longshore", "version")
+    assert said.startswith("longshore ")
     built.buildah.run("rm", container)
 
 
