@@ -216,6 +216,9 @@ class PostgreSQLDatabase:
         connection = await self._wait(partial(self._pool.acquire, timeout=_ACQUIRE_SECONDS))
         try:
             yield connection
+        except asyncpg.InternalClientError:
+            connection.terminate()
+            raise
         except TimeoutError:
             # It doesn't answer, and those beside it lead to the same server: the next requests connect anew.
             connection.terminate()

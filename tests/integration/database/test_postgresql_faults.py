@@ -12,7 +12,7 @@ import pytest
 
 from longshore.config import SettingsError, load_settings
 from longshore.database import postgresql
-from longshore.database.connection import Transaction
+from longshore.database.connection import Connection, Transaction
 from longshore.database.postgresql import PostgreSQLDatabase, servers_of
 from longshore.database.statement import Statement
 from longshore.oci.errors import ServiceUnavailable
@@ -115,6 +115,22 @@ async def test_a_server_that_takes_no_writes_is_never_used(clusters: tuple[Clust
     )
     with pytest.raises(ServiceUnavailable):
         await database.read(lambda connection: connection.value(_ONE))
+    await database.close()
+
+
+async def test_a_connection_that_is_being_ended_is_503_and_given_up(clusters: tuple[Cluster, Cluster]) -> None:
+    """A statement that meets the server's goodbye is refused by the driver in words of its own; the next one works."""
+    database = await PostgreSQLDatabase.open(_url(clusters[0]), pool_size=1)
+
+    async def meet(connection: Connection) -> None:
+        await connection.value(_ONE)
+        raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+
+    with pytest.raises(ServiceUnavailable):
+        await database.write(meet)
+    with pytest.raises(ServiceUnavailable):
+        await database.read(meet)
+    assert await _port(database) == clusters[0].port
     await database.close()
 
 
