@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
+from longshore.oci.errors import ServiceUnavailable
 from longshore.storage.parts.client import Content, Entry, Part, RangeBeyondEnd, UploadMissing
 from longshore.storage.port import ObjectMissing, StoreUnavailable
 from tests.property.faults import Faults
@@ -89,10 +90,11 @@ class FolderClient:
         await self._faults.pause()
         shutil.rmtree(self._uploads / path, ignore_errors=True)
 
-    async def delete(self, paths: Sequence[str]) -> None:
+    async def delete(self, paths: Sequence[str]) -> dict[str, ServiceUnavailable]:
         for path in paths:
             await self._faults.pause()
             (self._objects / path).unlink(missing_ok=True)
+        return {}
 
     async def listing(self) -> AsyncGenerator[Entry, None]:
         for path in sorted(str(found.relative_to(self._objects)) for found in self._objects.glob("*/*")):

@@ -11,15 +11,17 @@ import os
 import stat
 from collections.abc import AsyncGenerator, Collection, Sequence
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Self
 
 from longshore.storage import layout
-from longshore.storage.failures import explained
+from longshore.storage.failures import explain, explained
 from longshore.storage.files import FileReader, FileWriter
 from longshore.storage.kernel import Kernel
 from longshore.storage.listing import Walk
-from longshore.storage.port import NO_STATE, Journal, ObjectKey, StoredObject
+from longshore.storage.port import NO_STATE, Journal, NotDeleted, ObjectKey, StoredObject
 from longshore.storage.room import Room
 from longshore.storage.threads import Threads
 
@@ -148,16 +150,23 @@ class FilesystemStore:
         return FileWriter(self._kernel, self._writing, self._room, f"{self._root}/{key.shard}", key)
 
     def _delete(self, keys: Sequence[ObjectKey]) -> None:
-        with explained("delete objects"):
-            for key in keys:
-                try:
-                    self._kernel.unlink(self._path(key))
-                except FileNotFoundError:
-                    # Whoever removed the name may have died before the directory was synced, so it is synced below.
-                    continue
-            for shard in sorted({key.shard for key in keys}):
+        left: dict[ObjectKey, OSError] = {}
+        for key in keys:
+            try:
+                self._kernel.unlink(self._path(key))
+            except FileNotFoundError:
+                # Whoever removed the name may have died before the directory was synced, so it is synced below.
+                continue
+            except OSError as error:
+                left[key] = error
+        for shard, neighbours in groupby(keys, key=attrgetter("shard")):
+            try:
                 self._kernel.sync_directory(f"{self._root}/{shard}")
+            except OSError as error:
+                left |= dict.fromkeys(neighbours, error)
         self._room.forget()
+        for first in left.values():
+            raise NotDeleted(explain(first, f"delete {len(left)} of {len(keys)} objects").message, keys=left) from first
 
     def _size(self, key: ObjectKey) -> int | None:
         with explained(f"look at object {key}"):

@@ -14,6 +14,7 @@ from longshore.storage.port import (
     Checkpoint,
     ForeignPath,
     Journal,
+    NotDeleted,
     ObjectExists,
     ObjectKey,
     ObjectMissing,
@@ -135,9 +136,15 @@ class MemoryStore:
 
     async def delete(self, keys: Sequence[ObjectKey], *, unfinished: Collection[ObjectKey] = ()) -> None:  # noqa: ARG002
         """Delete objects for good."""
+        left: dict[ObjectKey, StoreUnavailable] = {}
         for key in keys:
-            self.meet(Step.DELETE, key)
-            self._objects.pop(key, None)
+            try:
+                self.meet(Step.DELETE, key)
+                self._objects.pop(key, None)
+            except StoreUnavailable as error:
+                left[key] = error
+        for first in left.values():
+            raise NotDeleted(first.message, keys=left) from first
 
     async def size(self, key: ObjectKey) -> int | None:
         """Return the object's size in bytes, None when there is no such object."""

@@ -27,6 +27,19 @@ class StoreUnavailable(ServiceUnavailable):
     """The store did not do what it was asked; what was being written must be given up."""
 
 
+class NotDeleted(StoreUnavailable):
+    """Some of the objects that were to be deleted may still be there; all others are gone for good.
+
+    Args:
+        message: Why the first of them is, and what to do about it.
+        keys: Which ones.
+    """
+
+    def __init__(self, message: str, *, keys: Collection[ObjectKey]) -> None:
+        super().__init__(message)
+        self.keys: frozenset[ObjectKey] = frozenset(keys)
+
+
 class ObjectMissing(ServiceUnavailable):
     """The store holds no object under this key, or a shorter one than the database knows."""
 
@@ -285,7 +298,8 @@ class BlobStore(Protocol):
     async def delete(self, keys: Sequence[ObjectKey], *, unfinished: Collection[ObjectKey] = ()) -> None:
         """Delete objects for good: durable when it returns, also when some were gone before. Works on a full store.
 
-        Of the keys that are also in ``unfinished``, parts that never became an object are deleted too.
+        Of the keys that are also in ``unfinished``, parts that never became an object are deleted too. A key that can't be
+        deleted keeps no other: the rest is deleted, and then ``NotDeleted`` tells which may still be there.
         """
         ...
 

@@ -2,31 +2,45 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from longshore.storage.conformance import BlobStoreConformance, expect_error, leaving_nothing_behind, write
+from longshore.storage.conformance_deletion import DeletionConformance
 from longshore.storage.conformance_uploads import UploadConformance
 from longshore.storage.factory import open_store
 from longshore.storage.filesystem import FilesystemStore
-from longshore.storage.memory import MemoryStore
-from longshore.storage.parts.memory import MemoryClient
+from longshore.storage.memory import Fault as StoreFault
+from longshore.storage.memory import MemoryStore, Step
+from longshore.storage.parts.memory import Call, Fault, MemoryClient
 from longshore.storage.parts.store import PartsStore
 from longshore.storage.port import ObjectKey, OpenedStore, StoreUnavailable
 from longshore.storage.s3.store import S3Store
 from tests.objectstore import ObjectStore
 
+_STUCK = StoreUnavailable("It could not be deleted. Look at the store's log.")
 
-class TestFilesystem(BlobStoreConformance, UploadConformance):
+
+class TestFilesystem(BlobStoreConformance, UploadConformance, DeletionConformance):
     @pytest.fixture
     async def store(self, tmp_path: Path) -> AsyncIterator[OpenedStore]:
         store = await open_store(f"file://{tmp_path}/store", reserve_bytes=0)
         async with leaving_nothing_behind(store):
             yield store
         await store.close()
+
+    @pytest.fixture
+    def stuck(self, store: OpenedStore, tmp_path: Path) -> Iterator[ObjectKey]:
+        """A directory has the name, which no unlink removes."""
+        assert store.appends
+        key = ObjectKey.fresh()
+        path = tmp_path / "store" / str(key)
+        path.mkdir()
+        yield key
+        path.rmdir()
 
 
 class TestFilesystemWithOneThread(BlobStoreConformance):
@@ -37,18 +51,33 @@ class TestFilesystemWithOneThread(BlobStoreConformance):
             yield store
 
 
-class TestMemory(BlobStoreConformance, UploadConformance):
+class TestMemory(BlobStoreConformance, UploadConformance, DeletionConformance):
     @pytest.fixture
     async def store(self) -> AsyncIterator[OpenedStore]:
         store = MemoryStore()
         async with leaving_nothing_behind(store):
             yield store
 
-
-class TestPartsInMemory(BlobStoreConformance, UploadConformance):
     @pytest.fixture
-    async def store(self) -> AsyncIterator[OpenedStore]:
-        client = MemoryClient()
+    def stuck(self, store: MemoryStore) -> ObjectKey:
+        key = ObjectKey.fresh()
+        store.fail(StoreFault(Step.DELETE, _STUCK, key=key))
+        return key
+
+
+class TestPartsInMemory(BlobStoreConformance, UploadConformance, DeletionConformance):
+    @pytest.fixture
+    def client(self) -> MemoryClient:
+        return MemoryClient()
+
+    @pytest.fixture
+    def stuck(self, client: MemoryClient) -> ObjectKey:
+        key = ObjectKey.fresh()
+        client.fail(Fault(Call.DELETE, _STUCK, path=str(key)))
+        return key
+
+    @pytest.fixture
+    async def store(self, client: MemoryClient) -> AsyncIterator[OpenedStore]:
         store = PartsStore(client)
         async with leaving_nothing_behind(store):
             yield store

@@ -17,7 +17,7 @@ from longshore.oci.errors import LongshoreError, StorageFull
 from longshore.storage.conformance import content, write
 from longshore.storage.filesystem import FilesystemStore
 from longshore.storage.kernel import Kernel
-from longshore.storage.port import BlobWriter, ObjectKey, ObjectMissing, StoreUnavailable
+from longshore.storage.port import BlobWriter, NotDeleted, ObjectKey, ObjectMissing, StoreUnavailable
 
 MEBIBYTE = 1024 * 1024
 
@@ -242,8 +242,10 @@ async def test_a_failed_delete_is_told(store: FilesystemStore, kernel: FaultyKer
     key = ObjectKey.fresh()
     await write(store, key, b"x")
     kernel.errors["sync_directory"] = errno.EIO
-    with pytest.raises(StoreUnavailable):
-        await store.delete([key])
+    other = next(each for each in iter(ObjectKey.fresh, None) if each.shard != key.shard)
+    with pytest.raises(NotDeleted) as caught:
+        await store.delete([key, other])
+    assert caught.value.keys == {key, other}
     kernel.errors.clear()
     kernel.calls.clear()
     await store.delete([key])

@@ -8,12 +8,13 @@ must be harmless, for an answer may be lost on its way.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
+from longshore.oci.errors import ServiceUnavailable
 from longshore.storage.port import ObjectMissing
 
 Content = bytes | bytearray
@@ -109,8 +110,11 @@ class ObjectClient(Protocol):
         """Delete every upload in parts of this path, with all parts, until none is left."""
         ...
 
-    async def delete(self, paths: Sequence[str]) -> None:
-        """Delete objects, also when some are gone; any number of them."""
+    async def delete(self, paths: Sequence[str]) -> Mapping[str, ServiceUnavailable]:
+        """Delete objects, also when some are gone; any number of them.
+
+        Returns those that may still be there, with the reason, and raises nothing for them.
+        """
         ...
 
     def listing(self) -> AsyncGenerator[Entry, None]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
 
+from longshore.oci.errors import ServiceUnavailable
 from longshore.storage.parts.client import Content, Entry, Part, RangeBeyondEnd, UploadMissing
 from longshore.storage.port import ObjectMissing, StoreUnavailable
 
@@ -35,6 +36,7 @@ class Fault:
 
     Attributes:
         call: The kind of call.
+        path: With one, only calls about it count.
         error: What is raised; without one the call only waits for the ``gate``.
         done: The store has done what it was asked, only the answer is lost.
         gate: The call waits here; before it has any effect, or after it when it is ``done``.
@@ -45,6 +47,7 @@ class Fault:
     skip: int = 0
     done: bool = False
     gate: asyncio.Event | None = None
+    path: str | None = None
 
 
 @dataclass(slots=True)
@@ -155,12 +158,17 @@ class MemoryClient:
             del self.uploads[found]
         await self._leave(fault)
 
-    async def delete(self, paths: Sequence[str]) -> None:
+    async def delete(self, paths: Sequence[str]) -> dict[str, ServiceUnavailable]:
         """Delete objects."""
+        left: dict[str, ServiceUnavailable] = {}
         for path in paths:
-            fault = await self.meet(Call.DELETE, path)
-            self.objects.pop(path, None)
-            await self._leave(fault)
+            try:
+                fault = await self.meet(Call.DELETE, path)
+                self.objects.pop(path, None)
+                await self._leave(fault)
+            except ServiceUnavailable as error:
+                left[path] = error
+        return left
 
     async def listing(self) -> AsyncGenerator[Entry, None]:
         """List all objects."""
@@ -178,7 +186,7 @@ class MemoryClient:
         self.calls.append((call, path))
         found = None
         for fault in self._faults:
-            if fault.call is call:
+            if fault.call is call and fault.path in {None, path}:
                 if fault.skip == 0:
                     self._faults.remove(fault)
                     found = fault

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import random
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 
+from longshore.oci.errors import ServiceUnavailable
 from longshore.storage.parts.client import ObjectClient
 from longshore.storage.parts.flights import IN_FLIGHT_BYTES, Budget
 from longshore.storage.parts.reader import PartsReader
@@ -19,6 +22,7 @@ from longshore.storage.port import (
     ForeignPath,
     InvalidObjectKey,
     Journal,
+    NotDeleted,
     ObjectExists,
     ObjectKey,
     ObjectMissing,
@@ -30,6 +34,7 @@ from longshore.storage.threads import Threads
 _META = "meta/"
 _INSTANCE = "meta/instance"
 _MARK_BYTES = 4096
+_ABORTS_AT_ONCE = 16
 
 
 class PartsStore:
@@ -93,12 +98,13 @@ class PartsStore:
     async def delete(self, keys: Sequence[ObjectKey], *, unfinished: Collection[ObjectKey] = ()) -> None:
         """Delete objects for good, and first the parts that never became one."""
         self._go_on()
-        wanted = sorted(set(keys))
-        for key in wanted:
-            if key in unfinished:
-                await self._client.abort_all(str(key))
+        wanted = {str(key): key for key in keys}
+        left = await self._abort([path for path, key in wanted.items() if key in unfinished])
         if wanted:
-            await self._client.delete([str(key) for key in wanted])
+            left |= await self._client.delete(list(wanted))
+        for first in left.values():
+            message = f"{len(left)} of {len(wanted)} objects may still be in the store. {first.message}"
+            raise NotDeleted(message, keys=[wanted[path] for path in left]) from first
 
     async def size(self, key: ObjectKey) -> int | None:
         """Return the object's size in bytes, None when there is no such object."""
@@ -149,6 +155,27 @@ class PartsStore:
         self._closed = True
         await self._threads.close()
         await self._client.close()
+
+    async def _abort(self, paths: Sequence[str]) -> dict[str, ServiceUnavailable]:
+        """Delete the parts of unfinished uploads; returns the paths that may still have some."""
+        left: dict[str, ServiceUnavailable] = {}
+
+        async def abort(path: str) -> None:
+            try:
+                await self._client.abort_all(path)
+            except ServiceUnavailable as error:
+                left[path] = error
+
+        # In another order each time: whatever is given up below has its turn before long.
+        waiting = random.sample(paths, len(paths))
+        while waiting:
+            now, waiting = waiting[:_ABORTS_AT_ONCE], waiting[_ABORTS_AT_ONCE:]
+            await asyncio.gather(*map(abort, now))
+            if all(path in left for path in now):
+                # It isn't about these: the store is away or denies it, and to learn so for each takes a long time.
+                left |= dict.fromkeys(waiting, left[now[0]])
+                waiting = []
+        return left
 
     def _go_on(self) -> None:
         if self._closed:

@@ -11,6 +11,7 @@ from typing import Self
 
 import structlog
 
+from longshore.oci.errors import ServiceUnavailable
 from longshore.storage.parts.client import Content, Entry, Part, RangeBeyondEnd
 from longshore.storage.port import ObjectMissing, StoreUnavailable
 from longshore.storage.refusals import StoreRefused
@@ -194,16 +195,23 @@ class S3Client:
             "later; if this lasts, look at the store's log."
         )
 
-    async def delete(self, paths: Sequence[str]) -> None:
-        """Delete objects."""
-        keys = [self._key(path) for path in paths]
-        for start in range(0, len(keys), _BATCH):
-            batch = keys[start : start + _BATCH]
-            with self._explained(f"delete {len(batch)} objects"):
-                if len(batch) == 1 or not self._deletes_many:
-                    await self._delete_singly(batch)
-                else:
-                    await self._delete_batch(batch)
+    async def delete(self, paths: Sequence[str]) -> dict[str, ServiceUnavailable]:
+        """Delete objects; returns those that may still be there."""
+        left: dict[str, ServiceUnavailable] = {}
+        for start in range(0, len(paths), _BATCH):
+            batch = [self._key(path) for path in paths[start : start + _BATCH]]
+            deed = f"delete {len(batch)} objects"
+            try:
+                with self._explained(deed):
+                    many = len(batch) > 1 and self._deletes_many
+                    refused = await (self._delete_batch if many else self._delete_singly)(batch)
+            except StoreUnavailable as error:
+                # The others would fare no better.
+                return left | dict.fromkeys(paths[start:], error)
+            if refused:
+                reason = logged(next(iter(refused.values())), deed)
+                left |= dict.fromkeys((key.removeprefix(self._location.prefix) for key in refused), reason)
+        return left
 
     async def listing(self) -> AsyncGenerator[Entry, None]:
         """List all objects."""
@@ -260,8 +268,10 @@ class S3Client:
             if error.code != "NoSuchUpload" and error.status != 404:
                 raise
 
-    async def _delete_batch(self, keys: Sequence[str]) -> None:
+    async def _delete_batch(self, keys: Sequence[str]) -> dict[str, S3Error]:
+        """Delete many with one request; returns what was refused."""
         left = list(keys)
+        refused: dict[str, S3Error] = {}
         for attempt in range(_RETRIES):
             try:
                 answer = await self._ask_to_delete(left)
@@ -269,31 +279,37 @@ class S3Client:
                 if error.code not in UNSUPPORTED and error.status not in {405, 501}:
                     raise
                 self._deletes_many = False
-                await self._delete_singly(left)
-                return
+                return refused | await self._delete_singly(left)
             errors = [each for each in answers.deletion_errors(answer.body) if each.code != "NoSuchKey"]
-            if not errors:
-                return
-            if attempt == _RETRIES - 1 or any(each.code not in _PASSING for each in errors):
-                raise S3Error(500, next((each for each in errors if each.code not in _PASSING), errors[0]))
-            left = [each.key for each in errors]
+            if not {each.key for each in errors} <= set(keys):
+                raise UnreadableAnswerError("it tells of keys that weren't asked about")
+            last = attempt == _RETRIES - 1
+            refused |= {each.key: S3Error(500, each) for each in errors if last or each.code not in _PASSING}
+            left = [each.key for each in errors if each.key not in refused]
+            if not left:
+                break
             await asyncio.sleep(0.2 * 2**attempt)
+        return refused
 
     async def _ask_to_delete(self, keys: Sequence[str]) -> Answer:
         content = answers.deletion(keys)
         headers = {"Content-Type": "application/xml", "Content-MD5": content_md5(content)}
         return await self._transport.ask(Asked("POST", "", {"delete": ""}, headers, content))
 
-    async def _delete_singly(self, keys: Sequence[str]) -> None:
+    async def _delete_singly(self, keys: Sequence[str]) -> dict[str, S3Error]:
+        """Delete one by one; returns what was refused."""
+        refused: dict[str, S3Error] = {}
+
         async def delete(key: str) -> None:
             try:
                 await self._transport.ask(Asked("DELETE", key))
             except S3Error as error:
                 if error.code != "NoSuchKey":
-                    raise
+                    refused[key] = error
 
         for start in range(0, len(keys), 16):
             await asyncio.gather(*(delete(key) for key in keys[start : start + 16]))
+        return refused
 
     @contextmanager
     def _explained(self, deed: str) -> Iterator[None]:
