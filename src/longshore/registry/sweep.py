@@ -8,16 +8,16 @@ as long as anything may be stored under it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 
 from longshore.database.connection import Connection, Database, Row, Transaction
 from longshore.database.statement import Statement
-from longshore.oci.errors import LongshoreError
 from longshore.registry.periods import Periods
 from longshore.registry.step import MINUTE, Progress, Step, count_due
-from longshore.storage.port import NO_STATE, BlobStore, InvalidObjectKey, ObjectKey, StoreUnavailable
+from longshore.storage.port import NO_STATE, BlobStore, InvalidObjectKey, NotDeleted, ObjectKey, StoreUnavailable
 
 _log = structlog.get_logger("longshore.reclaim")
 
@@ -53,8 +53,10 @@ class Sweep(Step):
     async def run(self, limit: int) -> Progress:
         """Deletes one batch of objects, then says so in the database.
 
+        What the store couldn't delete is postponed by a minute or two.
+
         Raises:
-            ServiceUnavailable: the database is away. A store that is away postpones its keys by a minute.
+            ServiceUnavailable: the database is away.
         """
 
         async def read(connection: Connection) -> list[Row]:
@@ -64,23 +66,31 @@ class Sweep(Step):
         if not rows:
             return Progress()
         keys = await self._parse(rows)
-        try:
-            await self._store.delete(list(keys.values()), unfinished=_unfinished(rows, keys))
-        except LongshoreError as error:
-            _log.warning("sweep_failed", keys=len(keys), error=error.message)
-            await self._postpone(list(keys))
-            if isinstance(error, StoreUnavailable):
-                return Progress()
-            raise
-        first = [row["key"] for row in rows if row["swept_at"] is None and row["key"] in keys]
-        second = [row["key"] for row in rows if row["swept_at"] is not None and row["key"] in keys]
+        left = await self._delete(rows, keys)
+        gone = [row for row in rows if row["key"] in keys and row["key"] not in left]
+        if not gone:
+            return Progress()
+        first = [row["key"] for row in gone if row["swept_at"] is None]
+        second = [row["key"] for row in gone if row["swept_at"] is not None]
 
         async def record(transaction: Transaction) -> int:
-            await transaction.execute(_SWEPT, keys=first, request_timeout=self._periods.request_timeout)
-            return await transaction.execute(_FORGET, keys=second)
+            swept = await transaction.execute(_SWEPT, keys=first, request_timeout=self._periods.request_timeout)
+            return swept + await transaction.execute(_FORGET, keys=second)
 
-        await self._database.write(record)
-        return Progress(handled=len(keys), more=len(rows) == limit)
+        # Two workers may have had the same batch; each key counts for who came first.
+        handled = await self._database.write(record)
+        return Progress(handled=handled, more=len(rows) == limit)
+
+    async def _delete(self, rows: Sequence[Row], keys: Mapping[str, ObjectKey]) -> set[str]:
+        """Deletes the objects; returns the keys of those that may still be there, which are postponed."""
+        try:
+            await self._store.delete(list(keys.values()), unfinished=_unfinished(rows, keys))
+        except StoreUnavailable as error:
+            left = {str(key) for key in error.keys} if isinstance(error, NotDeleted) else set(keys)
+            _log.warning("sweep_failed", keys=len(left), error=error.message)
+            await self._postpone(left)
+            return left
+        return set()
 
     async def _parse(self, rows: Sequence[Row]) -> dict[str, ObjectKey]:
         keys, strange = {}, []
@@ -94,9 +104,11 @@ class Sweep(Step):
             await self._postpone(strange)
         return keys
 
-    async def _postpone(self, keys: Sequence[str]) -> None:
+    async def _postpone(self, keys: Collection[str]) -> None:
         async def run(transaction: Transaction) -> int:
-            return await transaction.execute(_POSTPONE, keys=keys, delay=MINUTE)
+            # Not all to the same moment: what fails would for ever come back together.
+            delay = MINUTE + random.randrange(MINUTE)  # noqa: S311 - no secret
+            return await transaction.execute(_POSTPONE, keys=list(keys), delay=delay)
 
         await self._database.write(run)
 

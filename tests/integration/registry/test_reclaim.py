@@ -3,15 +3,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import pytest
 
 from longshore.oci.digest import Digest
 from longshore.oci.errors import BlobUnknown, NotFound
 from longshore.registry.deletion import ManifestDeletion
-from longshore.registry.periods import Periods
+from longshore.registry.periods import SECOND, Periods
 from longshore.registry.reclaim import Reclaim
+from longshore.registry.sweep import Sweep
 from longshore.registry.undelete import Undelete
+from longshore.storage.port import NotDeleted, ObjectKey, OpenedStore
 from tests.builders import HOUR, World
 from tests.integrity import assert_integrity, assert_nothing_left
 
@@ -199,3 +203,41 @@ async def test_a_blob_without_bytes_is_given_back_too(world: World) -> None:
     await world.blobs.delete(project_id, "app", digest)
     await _drain(world, Reclaim(world.database, world.store, world.periods))
     await assert_nothing_left(world.database, world.store)
+
+
+class _PartlyDeleting:
+    """A store that can't delete some objects, such as those under a legal hold, and counts what it is asked."""
+
+    def __init__(self, inner: OpenedStore, held: set[ObjectKey]) -> None:
+        self._inner = inner
+        self._held = held
+
+    async def delete(self, keys: Sequence[ObjectKey], *, unfinished: Collection[ObjectKey] = ()) -> None:
+        await self._inner.delete([key for key in keys if key not in self._held], unfinished=unfinished)
+        if left := self._held & set(keys):
+            raise NotDeleted("Some objects are under a legal hold. Take it off.", keys=left)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+async def test_a_key_that_cannot_be_deleted_keeps_no_other(world: World) -> None:
+    """The sweep goes on with the others, and comes back to that one in a minute or two, not at once."""
+    project_id = await world.project()
+    digests = [await world.upload(project_id, world.layer()) for _ in range(4)]
+    held = ObjectKey(await world.key_of(digests[0]))
+    for _ in range(3):
+        await world.later()
+        await Reclaim(world.database, world.store, world.periods).run_once()
+        if not await world.value("SELECT count(*) FROM blobs"):
+            break
+    store: Any = _PartlyDeleting(world.store, {held})
+    for _ in range(2):
+        await world.sql("UPDATE trash SET purge_after = 1")
+        await Sweep(world.database, store, world.periods).run(100)
+    assert [row[0] for row in await world.rows("SELECT key FROM trash")] == [str(held)]
+    assert await world.store.size(held) is not None
+    waits = await world.value("SELECT purge_after - {now} FROM trash")
+    assert 50 * SECOND < waits < 121 * SECOND
+    await world.sql("UPDATE trash SET purge_after = 1")
+    assert (await Sweep(world.database, world.store, world.periods).run(100)).handled == 1
