@@ -127,6 +127,13 @@ class BrokenConnectionError(Exception):
         return not self.refused
 
 
+class NoTurnError(BrokenConnectionError):
+    """Nothing was sent, because more is asked of the server than it gets done."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"it is too slow for what is asked of it ({reason}): look at its load")
+
+
 def broken(error: Exception, *, seconds: float) -> BrokenConnectionError:
     """Tell what a failure of the transport means."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
