@@ -34,6 +34,7 @@ class Fault:
         stall_after: Nothing comes after that many bytes of the answer's body.
         change_body: Makes another body of the request's on its way.
         change_head: Makes other headers of the answer's.
+        change_answer: The server carries it out, and this is answered instead, made from what the server said.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Fault:
     stall_after: int | None = None
     change_body: Callable[[bytes], bytes] | None = None
     change_head: Callable[[bytes], bytes] | None = None
+    change_answer: Callable[[bytes], tuple[int, bytes]] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -114,6 +116,9 @@ class FaultyStore:
             ours.write(head + body)
             answer = await theirs.readuntil(b"\r\n\r\n")
             left = 0 if method == "HEAD" else int(_header(answer, "content-length") or "0")
+            if fault is not None and fault.change_answer is not None:
+                await _send(writer, method, *fault.change_answer(await theirs.readexactly(left)), {})
+                return True
             if fault is not None and fault.dropped:
                 await theirs.readexactly(left)
                 return False

@@ -192,18 +192,42 @@ async def test_a_completion_whose_answer_is_lost_is_not_repeated_in_effect(place
     assert await content(place.straight, session.key) == _PAYLOAD
 
 
-@pytest.mark.parametrize("fault", [{"dropped": True}, {"answer": (500, said("InternalError"), {})}])
-async def test_an_upload_in_parts_is_begun_once(place: _Place, fault: dict[str, Any]) -> None:
-    """When it isn't known whether one was begun, whatever was is aborted before another one is."""
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"dropped": True},
+        {"hang": True},
+        {"change_answer": lambda _: (500, said("InternalError"))},
+        {"change_answer": lambda _: (503, b"<html>Try later</html>")},
+    ],
+)
+async def test_an_upload_in_parts_is_begun_once_under_a_key(place: _Place, fault: dict[str, Any]) -> None:
+    """When it isn't known whether one was begun, another one is under another key, and the former is unfinished."""
     place.network.fail(Fault("POST", contains="uploads", **fault))
     session = MemorySession()
+    stale = session.key
     writer, _ = await _sealed(place.store, session)
     await writer.finish()
     await writer.close()
-    assert place.network.count("POST", "uploads") == 2
+    assert [place.network.count("POST", f"{key}?uploads") for key in (stale, session.key)] == [1, 1]
     assert isinstance(place.straight, S3Store)
+    left = [path async for path in place.straight.unfinished()]
+    assert left == ([] if "hang" in fault else [str(stale)])
+    assert session.trash == {stale: True}
+    await session.sweep(place.store)
     assert [path async for path in place.straight.unfinished()] == []
     assert await content(place.straight, session.key) == _PAYLOAD
+
+
+async def test_a_beginning_that_surely_failed_is_repeated(place: _Place) -> None:
+    """What the server refused for the moment, without doing it, is asked for again under the same key."""
+    place.network.fail(Fault("POST", contains="uploads", answer=(503, said("SlowDown"), {})))
+    session = MemorySession()
+    key = session.key
+    writer, _ = await _sealed(place.store, session)
+    await writer.finish()
+    await writer.close()
+    assert (place.network.count("POST", "uploads"), session.key, session.trash) == (2, key, {})
 
 
 async def test_a_part_that_changed_on_its_way_is_refused_and_sent_again(place: _Place) -> None:

@@ -12,7 +12,7 @@ from typing import Self
 import structlog
 
 from longshore.oci.errors import ServiceUnavailable
-from longshore.storage.parts.client import Content, Entry, Part, RangeBeyondEnd
+from longshore.storage.parts.client import BeginningLost, Content, Entry, Part, RangeBeyondEnd
 from longshore.storage.port import ObjectMissing, StoreUnavailable
 from longshore.storage.refusals import StoreRefused
 from longshore.storage.s3 import answers
@@ -28,6 +28,7 @@ _log = structlog.get_logger("longshore.storage")
 _BATCH = 1000
 _ABORTS = 10
 _RETRIES = 5
+_PAUSE_SECONDS = 0.3
 _COMPLETION_SECONDS = 600.0
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -134,19 +135,17 @@ class S3Client:
 
     async def begin(self, path: str) -> str:
         """Begin an upload in parts."""
+        deed = f"begin object {path}"
         asked = Asked("POST", self._key(path), {"uploads": ""}, _OCTETS, once=True)
-        with self._explained(f"begin object {path}"):
-            attempts = 0
-            while True:
-                try:
-                    return answers.upload_id((await self._transport.ask(asked)).body)
-                except (S3Error, BrokenConnectionError) as error:
-                    attempts += 1
-                    if attempts == _RETRIES or not error.passes:
-                        raise
-                # The answer may be lost, and then nobody knows the id of what was begun.
-                await self.abort_all(path)
-                await asyncio.sleep(0.1 * 2**attempts)
+        with self._explained(deed):
+            try:
+                return answers.upload_id((await self._transport.ask(asked)).body)
+            except (S3Error, BrokenConnectionError) as error:
+                if error.is_undone or not error.passes:
+                    raise
+                # Whoever begins again, under another key, is to come a little later.
+                await asyncio.sleep(_PAUSE_SECONDS)
+                raise BeginningLost(logged(error, deed).message) from error
 
     async def put_part(self, path: str, upload: str, number: int, content: Content) -> Part:
         """Store a part."""

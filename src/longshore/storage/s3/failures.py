@@ -97,7 +97,8 @@ class S3Error(Exception):
     @property
     def is_undone(self) -> bool:
         """Whether the server surely did nothing of what it was asked."""
-        return self.status in {429, 503} or self.status < 500
+        # A proxy between us also says 503, without a code, about what it has passed on.
+        return self.status < 500 or (self.status == 503 and self.answer.code in _RETRIED)
 
     @property
     def asks_for_other_credentials(self) -> bool:
@@ -115,11 +116,17 @@ class S3Error(Exception):
 
 
 class BrokenConnectionError(Exception):
-    """A connection that couldn't be made, broke, or brought nothing for too long."""
+    """A connection that couldn't be made, broke, or brought nothing for too long.
 
-    def __init__(self, reason: str, *, refused: bool = False) -> None:
+    Attributes:
+        refused: Trying again doesn't help.
+        is_undone: Whether the server surely did nothing of what it was asked, because nothing was sent.
+    """
+
+    def __init__(self, reason: str, *, refused: bool = False, unsent: bool = False) -> None:
         super().__init__(reason)
         self.refused = refused
+        self.is_undone = refused or unsent
 
     @property
     def passes(self) -> bool:
@@ -131,7 +138,7 @@ class NoTurnError(BrokenConnectionError):
     """Nothing was sent, because more is asked of the server than it gets done."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"it is too slow for what is asked of it ({reason}): look at its load")
+        super().__init__(f"it is too slow for what is asked of it ({reason}): look at its load", unsent=True)
 
 
 def broken(error: Exception, *, seconds: float) -> BrokenConnectionError:
@@ -145,15 +152,21 @@ def broken(error: Exception, *, seconds: float) -> BrokenConnectionError:
             refused=True,
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return BrokenConnectionError("its host name can't be found: look at endpoint= and at the name service")
+        return BrokenConnectionError(
+            "its host name can't be found: look at endpoint= and at the name service", unsent=True
+        )
     if isinstance(error, aiohttp.ClientSSLError):
         return BrokenConnectionError(
             "it doesn't speak TLS as expected: is it http:// where endpoint= says https://?", refused=True
         )
     if isinstance(error, aiohttp.ClientConnectorError):
-        return BrokenConnectionError(f"it can't be connected to ({error.strerror or 'no answer'}): is it running?")
+        return BrokenConnectionError(
+            f"it can't be connected to ({error.strerror or 'no answer'}): is it running?", unsent=True
+        )
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return BrokenConnectionError("it can't be connected to (no answer): is it running, and does a firewall let us?")
+        return BrokenConnectionError(
+            "it can't be connected to (no answer): is it running, and does a firewall let us?", unsent=True
+        )
     if isinstance(error, TimeoutError):
         return BrokenConnectionError(f"nothing moved for {seconds:.0f} seconds: look at its load and the network")
     return BrokenConnectionError("the connection broke: look at its log and the network")

@@ -179,7 +179,7 @@ class Transport:
             except NoTurnError as error:
                 raise last or error from error
             except BrokenConnectionError as error:
-                if error.refused or loop.time() + pause > deadline or asked.once:
+                if error.refused or loop.time() + pause > deadline or (asked.once and not error.is_undone):
                     raise
                 last = error
             except TimeoutError as error:
