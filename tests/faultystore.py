@@ -26,7 +26,7 @@ class Fault:
     """What becomes of the requests that match, `times` times after `skip` others.
 
     Attributes:
-        method: Which ones: the method, and what their target contains.
+        method: Which ones: the method, what their target contains, and what their headers do.
         answer: Status, body and headers that are sent instead of asking the server.
         hang: Nothing is sent at all.
         dropped: The server carries it out, and the connection is cut instead of the answer.
@@ -39,6 +39,7 @@ class Fault:
 
     method: str
     contains: str = ""
+    head: bytes = b""
     times: int = 1
     skip: int = 0
     answer: tuple[int, bytes, dict[str, str]] | None = None
@@ -87,7 +88,7 @@ class FaultyStore:
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
         body = await reader.readexactly(int(_header(head, "content-length") or "0"))
         self.arrived.append(Arrived(method, target, head, body))
-        fault = self._fault(method, target)
+        fault = self._fault(self.arrived[-1])
         if fault is not None and fault.hang:
             await reader.read()
             return False
@@ -141,9 +142,10 @@ class FaultyStore:
         finally:
             ours.transport.abort()
 
-    def _fault(self, method: str, target: str) -> Fault | None:
+    def _fault(self, arrived: Arrived) -> Fault | None:
         for fault in self.faults:
-            if fault.method == method and fault.contains in target and fault.times:
+            wanted = fault.method == arrived.method and fault.contains in arrived.target and fault.head in arrived.head
+            if wanted and fault.times:
                 if fault.skip:
                     fault.skip -= 1
                     return None

@@ -16,6 +16,7 @@ from longshore.storage.parts.client import UploadMissing
 from longshore.storage.port import ObjectMissing, StoreUnavailable
 from longshore.storage.refusals import StoreRefused
 from longshore.storage.s3.answers import ErrorAnswer
+from longshore.storage.s3.credentials import Credentials
 
 _log = structlog.get_logger("longshore.storage")
 
@@ -71,7 +72,11 @@ UNSUPPORTED = frozenset({"NotImplemented", "MethodNotAllowed", "UnsupportedOpera
 
 
 class S3Error(Exception):
-    """An answer that isn't what was hoped for."""
+    """An answer that isn't what was hoped for.
+
+    Attributes:
+        refused: The credentials that the server wants others instead of.
+    """
 
     def __init__(self, status: int, answer: ErrorAnswer, *, region: str = "", request: str = "") -> None:
         super().__init__(status, answer)
@@ -79,6 +84,7 @@ class S3Error(Exception):
         self.answer = answer
         self.region = region or answer.region
         self.request = request
+        self.refused: Credentials | None = None
 
     @property
     def code(self) -> str:

@@ -170,7 +170,7 @@ class Transport:
             try:
                 return await attempt()
             except S3Error as error:
-                if error.asks_for_other_credentials and not renewed and await self._source.renew():
+                if error.refused is not None and not renewed and await self._source.renew(error.refused):
                     renewed = True
                     continue
                 if not error.passes or loop.time() + pause > deadline or (asked.once and not error.is_undone):
@@ -208,7 +208,8 @@ class Transport:
             raise BrokenConnectionError("this server stops; try again", refused=True)
         loop = asyncio.get_running_loop()
         url = _url(self._base, asked.path, asked.query)
-        headers = self._signed(asked, url, digest, await self._source.current())
+        credentials = await self._source.current()
+        headers = self._signed(asked, url, digest, credentials)
         patience = self._timeout + asked.patience
         try:
             async with asyncio.timeout(patience) as progress:
@@ -228,7 +229,7 @@ class Transport:
             body = b"" if asked.method == "HEAD" else await self._body(response)
         finally:
             response.close()
-        raise refusal(response.status, response.headers, body)
+        raise refusal(response.status, response.headers, body, credentials)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         try:
@@ -274,12 +275,16 @@ class _Sending(aiohttp.payload.Payload):
             self._moved()
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes) -> S3Error:
-    """Make the error that an answer tells of."""
-    answer = error_in(body) or ErrorAnswer()
-    return S3Error(
-        status, answer, region=headers.get("x-amz-bucket-region", ""), request=headers.get("x-amz-request-id", "")
+def refusal(status: int, headers: Mapping[str, str], body: bytes, credentials: Credentials) -> S3Error:
+    """Make the error that an answer tells of, to a request that was signed with these credentials."""
+    error = S3Error(
+        status,
+        error_in(body) or ErrorAnswer(),
+        region=headers.get("x-amz-bucket-region", ""),
+        request=headers.get("x-amz-request-id", ""),
     )
+    error.refused = credentials if error.asks_for_other_credentials else None
+    return error
 
 
 def content_md5(content: Content) -> str:
