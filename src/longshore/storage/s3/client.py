@@ -77,7 +77,9 @@ class S3Client:
         except (S3Error, BrokenConnectionError) as error:
             raise _tell(explain(error, "be used"), tried, error) from error
         except UnreadableAnswerError as error:
-            raise StoreRefused(f"The object store can't be used: what answers at {tried} is no S3 server.") from error
+            raise StoreRefused(
+                "The object store can't be used: what answers there is no S3 server.", for_operator=f"Tried: {tried}."
+            ) from error
 
     async def put(self, path: str, content: Content) -> None:
         """Store a whole object."""
@@ -329,9 +331,9 @@ _PASSING = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "Reques
 
 def _tell(error: StoreUnavailable | ObjectMissing, tried: str, cause: Exception) -> StoreUnavailable:
     """Add what was tried and answered, for the operator's eyes."""
-    answered = f" It answered: {cause}." if isinstance(cause, S3Error) else ""
+    answered = f"It answered: {cause}." if isinstance(cause, S3Error) else getattr(error, "for_operator", "")
     kind = StoreRefused if isinstance(error, StoreRefused) else StoreUnavailable
-    return kind(f"{error.message} Tried: {tried}.{answered}")
+    return kind(error.message, for_operator=f"Tried: {tried}. {answered}".rstrip())
 
 
 def _tls(location: Location) -> ssl.SSLContext | None:
@@ -343,7 +345,7 @@ def _tls(location: Location) -> ssl.SSLContext | None:
         context.load_verify_locations(cafile=location.ca)
     except (OSError, ssl.SSLError) as error:
         raise StoreRefused(
-            f"LONGSHORE_STORAGE_URL: the file {location.ca} of ca= can't be read as certificates (PEM): "
-            f"{error.strerror or type(error).__name__}."
+            "LONGSHORE_STORAGE_URL: the file of ca= can't be read as certificates (PEM).",
+            for_operator=f"It is {location.ca}: {error.strerror or type(error).__name__}.",
         ) from error
     return context

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong between us and an S3 server, and what to do about it.
 
-The messages travel to clients of the registry: they name no host, no bucket and no secret. What the server said is in
-the ``S3Error`` that they are raised from, for the log and for the probe at the start.
+The messages travel to clients of the registry: they name no host, no bucket and no secret, and repeat no words of the
+system or of the server. Those are for the log, and for the error that ends a start.
 """
 
 from __future__ import annotations
 
+import errno
+import re
 import ssl
 
 import aiohttp
@@ -45,6 +47,13 @@ _REFUSALS = {
     "QuotaExceeded": "its quota is used up: enlarge it, or delete images",
     "XMinioStorageFull": "its disks are full: enlarge them, or delete images",
 }
+_CONNECTING = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset",
+    errno.EHOSTUNREACH: "no route to it",
+    errno.ENETUNREACH: "no route to it",
+}
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{1,63}", re.ASCII)
 _RETRIED = frozenset(
     {
         "SlowDown",
@@ -127,11 +136,13 @@ class BrokenConnectionError(Exception):
     Attributes:
         refused: Trying again doesn't help.
         is_undone: Whether the server surely did nothing of what it was asked, because nothing was sent.
+        detail: What the system said, with hosts and addresses.
     """
 
-    def __init__(self, reason: str, *, refused: bool = False, unsent: bool = False) -> None:
+    def __init__(self, reason: str, *, refused: bool = False, unsent: bool = False, detail: str = "") -> None:
         super().__init__(reason)
         self.refused = refused
+        self.detail = detail
         self.is_undone = refused or unsent
 
     @property
@@ -151,11 +162,11 @@ def broken(error: Exception, *, seconds: float) -> BrokenConnectionError:
     """Tell what a failure of the transport means."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
-        reason = getattr(cause, "verify_message", "") or str(cause)
         return BrokenConnectionError(
-            f"its certificate can't be verified ({reason}): give its authority's in ca=, and the name that the certificate "
-            "is for in endpoint=",
+            "its certificate can't be verified: give its authority's in ca=, and the name that the certificate is for in "
+            "endpoint=",
             refused=True,
+            detail=getattr(cause, "verify_message", "") or str(cause),
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return BrokenConnectionError(
@@ -167,7 +178,9 @@ def broken(error: Exception, *, seconds: float) -> BrokenConnectionError:
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         return BrokenConnectionError(
-            f"it can't be connected to ({error.strerror or 'no answer'}): is it running?", unsent=True
+            f"it can't be connected to ({_CONNECTING.get(error.os_error.errno or 0, 'no answer')}): is it running?",
+            unsent=True,
+            detail=error.strerror or "",
         )
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return BrokenConnectionError(
@@ -182,7 +195,10 @@ def explain(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailab
     """Turn what went wrong into the registry's error; ``deed`` completes "The object store could not …"."""
     if isinstance(error, BrokenConnectionError):
         kind = StoreRefused if error.refused else StoreUnavailable
-        return kind(f"The object store could not {deed}: {error}. The operator finds more in the server's log.")
+        return kind(
+            f"The object store could not {deed}: {error}. The operator finds more in the server's log.",
+            for_operator=f"It said: {error.detail}." if error.detail else "",
+        )
     if error.code == "NoSuchUpload":
         return UploadMissing(f"The object store could not {deed}: it knows no such upload. Start the upload again.")
     if error.code == "NoSuchKey":
@@ -194,7 +210,7 @@ def explain(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailab
     if error.passes:
         return StoreUnavailable(
             f"The object store could not {deed}: it is overloaded or has a fault of its own ({error.status} "
-            f"{error.code or 'without a code'}). Try again later; the operator finds more in the server's log."
+            f"{_named(error.code)}). Try again later; the operator finds more in the server's log."
         )
     if error.code in {"InvalidPart", "InvalidPartOrder", "EntityTooSmall", "EntityTooLarge"}:
         return StoreUnavailable(
@@ -203,7 +219,7 @@ def explain(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailab
         )
     kind = StoreRefused if error.status < 500 else StoreUnavailable
     return kind(
-        f"The object store could not {deed}: it answered {error.status} {error.code or 'without a code'}. Is it an S3 server? "
+        f"The object store could not {deed}: it answered {error.status} {_named(error.code)}. Is it an S3 server? "
         "The operator finds more in the server's log."
     )
 
@@ -212,5 +228,11 @@ def logged(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailabl
     """Explain an error, and tell the operator what the server said; a client isn't told that."""
     explained = explain(error, deed)
     if isinstance(explained, StoreUnavailable) and not isinstance(explained, UploadMissing):
-        _log.warning("the object store failed", deed=deed, answer=str(error))
+        detail = error.detail if isinstance(error, BrokenConnectionError) else ""
+        _log.warning("the object store failed", deed=deed, answer=f"{error}; {detail}" if detail else str(error))
     return explained
+
+
+def _named(code: str) -> str:
+    """A code as clients may see it: a name, not whatever else a server sends."""
+    return code if _CODE.fullmatch(code) else "without a code"
