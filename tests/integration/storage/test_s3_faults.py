@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from longshore.oci.digest import Algorithm
-from longshore.storage.conformance import content, expect_error, write
+from longshore.storage.conformance import content, entries, expect_error, write
 from longshore.storage.factory import open_store
 from longshore.storage.port import BlobWriter, NotDeleted, ObjectKey, ObjectMissing, OpenedStore, StoreUnavailable
 from longshore.storage.s3.store import S3Store
@@ -407,3 +407,23 @@ async def test_an_answer_about_another_range_is_not_believed(place: _Place, head
         reader = await place.store.open(key, 0, 1000)
         assert await reader.read(0, 1000) == b"0123456789" * 100
         reader.close()
+
+
+async def test_pages_that_never_end_are_an_error(place: _Place) -> None:
+    """A listing that is cut off, or begins again where it was, is told instead of ending early or never."""
+    for method, contains, name, tokens in (
+        ("GET", "list-type", b"ListBucketResult", b"<NextContinuationToken>again</NextContinuationToken>"),
+        ("GET", "uploads", b"ListMultipartUploadsResult", b"<NextKeyMarker>again</NextKeyMarker>"),
+    ):
+        for inner in (b"", tokens):
+            body = b"<%s><IsTruncated>true</IsTruncated>%s</%s>" % (name, inner, name)
+            fault = Fault(method, contains=contains, times=10, answer=(200, body, {}))
+            place.network.fail(fault)
+            deed = entries(place.store) if "list" in contains else place.store.delete([_KEY], unfinished=[_KEY])
+            error = await expect_error(StoreUnavailable, deed)
+            assert "no answer of an S3 server" in error.message
+            assert fault.times == (8 if inner else 9)
+            fault.times = 0
+
+
+_KEY = ObjectKey.fresh()

@@ -7,7 +7,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 
@@ -30,6 +30,7 @@ _ABORTS = 10
 _RETRIES = 5
 _PAUSE_SECONDS = 0.3
 _COMPLETION_SECONDS = 600.0
+_Marker = TypeVar("_Marker", str, tuple[str, str])
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -223,7 +224,8 @@ class S3Client:
                 page = answers.page((await self._transport.ask(self._list_request(query))).body)
             for entry in page.entries:
                 yield Entry(entry.path.removeprefix(self._location.prefix), entry.size, entry.modified_at)
-            more = page.more
+            with self._explained("list its objects"):
+                more = _next(more, page.more)
 
     async def unfinished(self) -> AsyncGenerator[str, None]:
         """List the paths of uploads in parts that were begun and not ended."""
@@ -255,7 +257,7 @@ class S3Client:
             page = answers.uploads_page((await self._transport.ask(Asked("GET", "", query))).body)
             for found in page.uploads:
                 yield found
-            markers = page.more
+            markers = _next(markers, page.more)
 
     async def _abort(self, key: str, upload: str) -> None:
         """Abort one upload, and again while parts that were on their way have come in since."""
@@ -327,6 +329,13 @@ class S3Client:
 
 
 _PASSING = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "OperationAborted"})
+
+
+def _next(asked: _Marker, more: _Marker | None) -> _Marker | None:
+    """Where the next page begins; elsewhere than this one, or the listing would never end."""
+    if more == asked:
+        raise UnreadableAnswerError("its pages don't end")
+    return more
 
 
 def _tell(error: StoreUnavailable | ObjectMissing, tried: str, cause: Exception) -> StoreUnavailable:
