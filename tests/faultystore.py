@@ -26,7 +26,7 @@ class Fault:
     """What becomes of the requests that match, `times` times after `skip` others.
 
     Attributes:
-        method: Which ones: the method, and what their target contains.
+        method: Which ones: the method, what their target contains, and what their headers do.
         answer: Status, body and headers that are sent instead of asking the server.
         hang: Nothing is sent at all.
         dropped: The server carries it out, and the connection is cut instead of the answer.
@@ -34,10 +34,12 @@ class Fault:
         stall_after: Nothing comes after that many bytes of the answer's body.
         change_body: Makes another body of the request's on its way.
         change_head: Makes other headers of the answer's.
+        change_answer: The server carries it out, and this is answered instead, made from what the server said.
     """
 
     method: str
     contains: str = ""
+    head: bytes = b""
     times: int = 1
     skip: int = 0
     answer: tuple[int, bytes, dict[str, str]] | None = None
@@ -47,6 +49,7 @@ class Fault:
     stall_after: int | None = None
     change_body: Callable[[bytes], bytes] | None = None
     change_head: Callable[[bytes], bytes] | None = None
+    change_answer: Callable[[bytes], tuple[int, bytes]] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +88,7 @@ class FaultyStore:
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
         body = await reader.readexactly(int(_header(head, "content-length") or "0"))
         self.arrived.append(Arrived(method, target, head, body))
-        fault = self._fault(method, target)
+        fault = self._fault(self.arrived[-1])
         if fault is not None and fault.hang:
             await reader.read()
             return False
@@ -114,6 +117,9 @@ class FaultyStore:
             ours.write(head + body)
             answer = await theirs.readuntil(b"\r\n\r\n")
             left = 0 if method == "HEAD" else int(_header(answer, "content-length") or "0")
+            if fault is not None and fault.change_answer is not None:
+                await _send(writer, method, *fault.change_answer(await theirs.readexactly(left)), {})
+                return True
             if fault is not None and fault.dropped:
                 await theirs.readexactly(left)
                 return False
@@ -136,9 +142,10 @@ class FaultyStore:
         finally:
             ours.transport.abort()
 
-    def _fault(self, method: str, target: str) -> Fault | None:
+    def _fault(self, arrived: Arrived) -> Fault | None:
         for fault in self.faults:
-            if fault.method == method and fault.contains in target and fault.times:
+            wanted = fault.method == arrived.method and fault.contains in arrived.target and fault.head in arrived.head
+            if wanted and fault.times:
                 if fault.skip:
                     fault.skip -= 1
                     return None

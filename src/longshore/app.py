@@ -266,21 +266,22 @@ class Application:
                     self._tried.set()
                     self._tasks.append(asyncio.create_task(instance.pulls.run(self._stop)))
                     continue
-                self._say(missing)
+                self._say(missing, missing)
             except SettingsError as error:
-                self._say(str(error))
+                self._say(error.public, str(error))
             except LongshoreError as error:
-                self._say(error.message)
+                self._say(error.message, str(error))
             except Exception:  # noqa: BLE001 - whatever it is, the process must go on trying and say that it isn't ready
                 _log.exception("not ready")
                 self._readiness.reason = "Something unexpected keeps the process from getting ready; its log says what."
             self._tried.set()
             await asyncio.sleep(_CHECK_SECONDS)
 
-    def _say(self, reason: str) -> None:
-        if self._readiness.reason != reason:
+    def _say(self, public: str, reason: str) -> None:
+        """The operator finds the whole reason in the log; anybody may ask what the public part of it is."""
+        if self._readiness.reason != public:
             _log.warning("not ready", reason=reason)
-        self._readiness.reason = reason
+        self._readiness.reason = public
 
     async def _shut_down(self) -> None:
         self._stop.set()

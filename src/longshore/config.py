@@ -30,7 +30,16 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[KMGT]i?B?|B)?", re.IGNORECASE)
 
 
 class SettingsError(Exception):
-    """A setting is wrong; the message names it and says what it may be, without repeating a secret."""
+    """A setting is wrong; the message names it and says what it may be, without repeating a secret.
+
+    Args:
+        message: For whoever starts the server, and the log.
+        public: What clients of a process that waits for something better are told instead, when the message isn't for all.
+    """
+
+    def __init__(self, message: str, *, public: str | None = None) -> None:
+        super().__init__(message)
+        self.public = message if public is None else public
 
 
 def parse_duration(value: object) -> object:

@@ -211,7 +211,7 @@ async def prepare(settings: Settings, secret_key: bytes, kinds: Collection[Kind]
         await (await open_marked_store(settings, instance_id, database)).close()
         return await first_start(settings, database)
     except LongshoreError as error:
-        _log.warning("not prepared", reason=error.message)
+        _log.warning("not prepared", reason=str(error))
         return None
     finally:
         await database.close()
@@ -305,8 +305,11 @@ async def open_marked_store(settings: Settings, instance_id: str, database: Data
 
 
 def _wrong_storage(error: LongshoreError) -> SettingsError:
-    complaint = error.message.removeprefix("LONGSHORE_STORAGE_URL").removeprefix(":").strip()
-    return SettingsError(f"LONGSHORE_STORAGE_URL: {complaint}")
+    whole, public = (
+        f"LONGSHORE_STORAGE_URL: {text.removeprefix('LONGSHORE_STORAGE_URL').removeprefix(':').strip()}"
+        for text in (str(error), error.message)
+    )
+    return SettingsError(whole, public=public)
 
 
 def _reserve_of(settings: Settings) -> int | None:
@@ -334,7 +337,8 @@ async def _require_mark(mark: str | None, instance_id: str, database: Database) 
         raise SettingsError(
             "LONGSHORE_STORAGE_URL: the store has no mark of this database, which knows of blobs in it. Is the volume mounted?"
             f" Is it the right bucket? If it is really lost, write {instance_id} into meta/instance there, then"
-            " `longshore verify --mark-missing`"
+            " `longshore verify --mark-missing`",
+            public="The store has no mark of this database, which knows of blobs in it. The server's log says what to do.",
         )
 
 

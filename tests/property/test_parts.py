@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from longshore.oci.digest import Algorithm
 from longshore.oci.errors import LongshoreError
 from longshore.storage.conformance import content
+from longshore.storage.parts.client import BeginningLost
 from longshore.storage.parts.memory import Call, Fault, MemoryClient
 from longshore.storage.parts.sizes import PartSizes
 from longshore.storage.parts.store import PartsStore
@@ -27,6 +28,7 @@ from longshore.storage.session import MemoryJournal, MemorySession
 
 _PART = 16
 _LOST = StoreUnavailable("The answer is lost. Try again.")
+_LOST_BEGINNING = BeginningLost("Perhaps one was begun. Try again.")
 _CALLS = (Call.PUT, Call.GET, Call.CHUNK, Call.BEGIN, Call.PART)
 
 
@@ -124,7 +126,8 @@ class _World:
             asyncio.get_running_loop().call_later(0.02, self.gates[-1].set)
             self.client.fail(Fault(call, skip=skip, gate=self.gates[-1]))
         else:
-            self.client.fail(Fault(call, _LOST, skip=skip, done=kind == "after"))
+            lost = _LOST_BEGINNING if call is Call.BEGIN and kind == "after" else _LOST
+            self.client.fail(Fault(call, lost, skip=skip, done=kind == "after"))
 
     async def bury(self) -> None:
         """A request that failed or was killed is not waited for; what it sent may still arrive."""

@@ -110,7 +110,7 @@ def main() -> None:
     except SettingsError as error:
         fail(str(error), code=2)
     except LongshoreError as error:
-        fail(error.message, code=1)
+        fail(str(error), code=1)
     except OSError as error:
         if error.filename is None:
             raise

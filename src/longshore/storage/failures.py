@@ -34,20 +34,22 @@ ROOM_ADVICE = (
 )
 
 
-def explain(error: OSError, deed: str) -> StoreUnavailable | StorageFull:
+def explain(error: OSError, deed: str, for_operator: str = "") -> StoreUnavailable | StorageFull:
     """Turn an error of the operating system into the registry's; ``deed`` completes "The store could not …"."""
     if error.errno in _FULL:
         whose = "its quota is used up" if error.errno == errno.EDQUOT else "it is full"
         return StorageFull(f"The store could not {deed}: {whose}. {ROOM_ADVICE}")
     known = _REMEDIES.get(error.errno or 0)
-    reason = known or f"{error.strerror or 'unknown error'}: look at the server's log"
-    return StoreUnavailable(f"The store could not {deed}: {reason}.")
+    # The system's own words may hold addresses and paths; its name for the error doesn't.
+    name = errno.errorcode.get(error.errno or 0, "an error without a number")
+    reason = known or f"the system says {name}: look at the server's log"
+    return StoreUnavailable(f"The store could not {deed}: {reason}.", for_operator=for_operator)
 
 
 @contextmanager
-def explained(deed: str) -> Iterator[None]:
+def explained(deed: str, for_operator: str = "") -> Iterator[None]:
     """Raise every ``OSError`` of the block as the registry's error."""
     try:
         yield
     except OSError as error:
-        raise explain(error, deed) from error
+        raise explain(error, deed, for_operator) from error

@@ -25,14 +25,15 @@ def prepare(kernel: Kernel, root: str) -> None:
     A start that was killed halfway recorded nothing, so the next one syncs everything again. Raises
     ``StoreUnavailable``.
     """
-    with explained(f"prepare its directory {root} (LONGSHORE_STORAGE_URL)"):
+    with explained("prepare its directory (LONGSHORE_STORAGE_URL)", f"It is {root}."):
         found = _read(f"{root}/{LAYOUT}")
         if found is None:
             _make_root(kernel, Path(root))
         elif found != _VERSION:
             raise StoreUnavailable(
-                f"The store in {root} has layout {found!r}, this release knows {_VERSION!r}: "
-                "it was written by a later release, so run that one."
+                f"The store has layout {found!r}, this release knows {_VERSION!r}: it was written by a later release, so run "
+                "that one.",
+                for_operator=f"It is in {root}.",
             )
         with os.scandir(root) as entries:
             present = {entry.name for entry in entries}

@@ -24,7 +24,20 @@ _KEY = re.compile(r"([0-9a-f]{2})/\1[0-9a-f]{30}", re.ASCII)
 
 
 class StoreUnavailable(ServiceUnavailable):
-    """The store did not do what it was asked; what was being written must be given up."""
+    """The store did not do what it was asked; what was being written must be given up.
+
+    Args:
+        message: What clients are told: no address, no path, no name of a bucket.
+        for_operator: These, and what was answered. With the message they are what ``str`` gives, for the log and the terminal.
+    """
+
+    def __init__(self, message: str, *, for_operator: str = "") -> None:
+        super().__init__(message)
+        self.for_operator = for_operator
+
+    def __str__(self) -> str:
+        """All of it."""
+        return f"{self.message} {self.for_operator}".rstrip()
 
 
 class NotDeleted(StoreUnavailable):

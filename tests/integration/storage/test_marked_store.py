@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
+from longshore.app import Application
 from longshore.config import Settings, SettingsError
 from longshore.database.connection import Database
+from longshore.database.migrate import migrate_sqlite
 from longshore.instance import open_marked_store, prepare
+from longshore.lifecycle import ProcessState, ServerState
 from longshore.oci.errors import ServiceUnavailable
 from tests.objectstore import ObjectStore
 
@@ -60,3 +66,50 @@ async def test_a_refusal_keeps_the_server_from_starting_and_absence_does_not(
     away = _settings("s3://a:b@bucket?timeout=1&endpoint=http://127.0.0.1:9", tmp_path)
     with pytest.raises(ServiceUnavailable, match="is it running"):
         await open_marked_store(away, "database-1", database)
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_clients_are_told_no_addresses(object_store: ObjectStore, tmp_path: Path, refused: bool) -> None:
+    """While the store is away or refuses, anybody may ask what is missing; where the store is, only the log says."""
+    url = object_store.url("no-such-bucket") if refused else "s3://a:b@hidden?timeout=1&endpoint=http://127.0.0.1:9"
+    settings = _settings(url, tmp_path)
+    migrate_sqlite(settings.sqlite_path)
+    app = Application(settings, b"k" * 32, ProcessState(ServerState()))
+    with capture_logs() as logs:
+        becoming = asyncio.create_task(app._become_ready())
+        try:
+            await asyncio.wait_for(app._tried.wait(), 20)
+            answers = [await _get(app, path) for path in ("/readyz", "/v2/")]
+        finally:
+            becoming.cancel()
+            await asyncio.gather(becoming, return_exceptions=True)
+    reason = next(str(line["reason"]) for line in logs if line["event"] == "not ready")
+    place = f"{object_store.endpoint}/no-such-bucket" if refused else "http://127.0.0.1:9/hidden"
+    assert place in reason
+    for status, body in answers:
+        assert (status, "object store could not be used" in body) == (503, True)
+        assert not any(private in body for private in ("127.0.0.1", "no-such-bucket", "hidden", "NoSuchBucket"))
+
+
+async def _get(app: Application, path: str) -> tuple[int, str]:
+    """What an anonymous client is answered."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+        "scheme": "http",
+    }
+    await app(scope, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent).decode()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -97,6 +98,36 @@ async def test_a_file_that_was_exchanged_is_read_again(tmp_path: Path) -> None:
         network.fail(Fault("GET", times=100, answer=(403, said("InvalidAccessKeyId"), {})))
         await expect_error(StoreRefused, entries(store))
         assert len(network.arrived) == 4
+        await store.close()
+
+
+async def test_an_exchange_fails_no_request_that_was_under_way(tmp_path: Path) -> None:
+    """All requests that were signed with the old key are signed anew, not only the one that reads the file."""
+    async with standing_in() as network:
+        (tmp_path / "mine").write_text(_section("default", "OLD", "old"))
+        network.fail(Fault("GET", answer=_EMPTY))
+        store = await open_store(f"s3://bucket?endpoint={network.endpoint}&credentials={tmp_path}/mine")
+        _pass_time(store)
+        (tmp_path / "mine").write_text(_section("default", "NEW", "new"))
+        network.fail(Fault("GET", head=b"=OLD/", times=100, answer=(403, said("InvalidAccessKeyId"), {})))
+        network.fail(Fault("GET", times=100, answer=_EMPTY))
+        assert await asyncio.gather(*(entries(store) for _ in range(20))) == [[]] * 20
+        await store.close()
+
+
+async def test_a_key_that_stays_refused_is_not_looked_up_for_each_request(tmp_path: Path) -> None:
+    """While no other key is there, requests are refused without being repeated, and the file is read again now and then."""
+    async with standing_in() as network:
+        (tmp_path / "mine").write_text(_section("default", "OLD", "old"))
+        network.fail(Fault("GET", answer=_EMPTY))
+        store = await open_store(f"s3://bucket?endpoint={network.endpoint}&credentials={tmp_path}/mine")
+        network.fail(Fault("GET", times=100, answer=(403, said("InvalidAccessKeyId"), {})))
+        _pass_time(store)
+        await asyncio.gather(*(expect_error(StoreRefused, entries(store)) for _ in range(5)))
+        assert len(network.arrived) == 6
+        (tmp_path / "mine").write_text(_section("default", "NEW", "new"))
+        await expect_error(StoreRefused, entries(store))
+        assert {_key_of(network, number) for number in range(7)} == {"OLD"}
         await store.close()
 
 

@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from longshore.oci.digest import Algorithm
-from longshore.storage.conformance import content, expect_error, write
+from longshore.storage.conformance import content, entries, expect_error, write
 from longshore.storage.factory import open_store
 from longshore.storage.port import BlobWriter, NotDeleted, ObjectKey, ObjectMissing, OpenedStore, StoreUnavailable
 from longshore.storage.s3.store import S3Store
@@ -192,18 +192,42 @@ async def test_a_completion_whose_answer_is_lost_is_not_repeated_in_effect(place
     assert await content(place.straight, session.key) == _PAYLOAD
 
 
-@pytest.mark.parametrize("fault", [{"dropped": True}, {"answer": (500, said("InternalError"), {})}])
-async def test_an_upload_in_parts_is_begun_once(place: _Place, fault: dict[str, Any]) -> None:
-    """When it isn't known whether one was begun, whatever was is aborted before another one is."""
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"dropped": True},
+        {"hang": True},
+        {"change_answer": lambda _: (500, said("InternalError"))},
+        {"change_answer": lambda _: (503, b"<html>Try later</html>")},
+    ],
+)
+async def test_an_upload_in_parts_is_begun_once_under_a_key(place: _Place, fault: dict[str, Any]) -> None:
+    """When it isn't known whether one was begun, another one is under another key, and the former is unfinished."""
     place.network.fail(Fault("POST", contains="uploads", **fault))
     session = MemorySession()
+    stale = session.key
     writer, _ = await _sealed(place.store, session)
     await writer.finish()
     await writer.close()
-    assert place.network.count("POST", "uploads") == 2
+    assert [place.network.count("POST", f"{key}?uploads") for key in (stale, session.key)] == [1, 1]
     assert isinstance(place.straight, S3Store)
+    left = [path async for path in place.straight.unfinished()]
+    assert left == ([] if "hang" in fault else [str(stale)])
+    assert session.trash == {stale: True}
+    await session.sweep(place.store)
     assert [path async for path in place.straight.unfinished()] == []
     assert await content(place.straight, session.key) == _PAYLOAD
+
+
+async def test_a_beginning_that_surely_failed_is_repeated(place: _Place) -> None:
+    """What the server refused for the moment, without doing it, is asked for again under the same key."""
+    place.network.fail(Fault("POST", contains="uploads", answer=(503, said("SlowDown"), {})))
+    session = MemorySession()
+    key = session.key
+    writer, _ = await _sealed(place.store, session)
+    await writer.finish()
+    await writer.close()
+    assert (place.network.count("POST", "uploads"), session.key, session.trash) == (2, key, {})
 
 
 async def test_a_part_that_changed_on_its_way_is_refused_and_sent_again(place: _Place) -> None:
@@ -383,3 +407,23 @@ async def test_an_answer_about_another_range_is_not_believed(place: _Place, head
         reader = await place.store.open(key, 0, 1000)
         assert await reader.read(0, 1000) == b"0123456789" * 100
         reader.close()
+
+
+async def test_pages_that_never_end_are_an_error(place: _Place) -> None:
+    """A listing that is cut off, or begins again where it was, is told instead of ending early or never."""
+    for method, contains, name, tokens in (
+        ("GET", "list-type", b"ListBucketResult", b"<NextContinuationToken>again</NextContinuationToken>"),
+        ("GET", "uploads", b"ListMultipartUploadsResult", b"<NextKeyMarker>again</NextKeyMarker>"),
+    ):
+        for inner in (b"", tokens):
+            body = b"<%s><IsTruncated>true</IsTruncated>%s</%s>" % (name, inner, name)
+            fault = Fault(method, contains=contains, times=10, answer=(200, body, {}))
+            place.network.fail(fault)
+            deed = entries(place.store) if "list" in contains else place.store.delete([_KEY], unfinished=[_KEY])
+            error = await expect_error(StoreUnavailable, deed)
+            assert "no answer of an S3 server" in error.message
+            assert fault.times == (8 if inner else 9)
+            fault.times = 0
+
+
+_KEY = ObjectKey.fresh()

@@ -25,6 +25,10 @@ class UploadMissing(ObjectMissing):
     """The store knows no such upload in parts: it was completed or aborted, and what it held is gone."""
 
 
+class BeginningLost(StoreUnavailable):
+    """An upload in parts was begun, perhaps, and nobody knows its id: whatever there is, only ``abort_all`` finds."""
+
+
 class RangeBeyondEnd(ObjectMissing):
     """The object holds no byte of the range that was asked for."""
 
@@ -95,7 +99,7 @@ class ObjectClient(Protocol):
         ...
 
     async def begin(self, path: str) -> str:
-        """Begin an upload in parts and return its id."""
+        """Begin an upload in parts and return its id; raises ``BeginningLost``."""
         ...
 
     async def put_part(self, path: str, upload: str, number: int, content: Content) -> Part:

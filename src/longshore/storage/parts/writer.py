@@ -16,7 +16,7 @@ from functools import partial
 import msgspec
 
 from longshore.oci.digest import Hasher
-from longshore.storage.parts.client import ObjectClient, UploadMissing
+from longshore.storage.parts.client import BeginningLost, ObjectClient, UploadMissing
 from longshore.storage.parts.flights import Budget, Flights, to_the_end
 from longshore.storage.parts.gathering import Gathering
 from longshore.storage.parts.reader import read_whole
@@ -27,6 +27,7 @@ from longshore.storage.threads import Threads
 
 _MOST_AT_RISK = 64 * 1024 * 1024
 _LEAP = 64
+_BEGINNINGS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,14 +246,26 @@ class PartsWriter:
 
     async def _send(self, number: int, content: bytearray) -> None:
         if self._upload is None:
-            if self._tainted:
-                await self._move()
-            self._remember(msgspec.structs.replace(self._state, begun=True))
-            await self._owner.record(self._recorded)
-            self._upload = await self._tools.client.begin(str(self._key))
+            self._upload = await self._begin()
         elif self._renumbered:
             # Whoever takes over from us must leap from here.
             self._remember(msgspec.structs.replace(self._state, next=number))
             await self._owner.record(self._recorded)
         self._renumbered = False
         await self._flights.launch(str(self._key), self._upload, number, content)
+
+    async def _begin(self) -> str:
+        """Begin an upload in parts; where nobody knows whether one was begun, the key is left to the trash for a fresh one."""
+        attempts = 0
+        while True:
+            if self._tainted:
+                await self._move()
+            self._remember(msgspec.structs.replace(self._state, begun=True))
+            await self._owner.record(self._recorded)
+            try:
+                return await self._tools.client.begin(str(self._key))
+            except BeginningLost:
+                attempts += 1
+                if attempts == _BEGINNINGS:
+                    raise
+            self._tainted = True

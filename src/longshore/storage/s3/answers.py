@@ -6,6 +6,7 @@ Servers differ in namespaces and in what they leave out, so elements are found b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,10 +86,11 @@ def page(body: bytes) -> Page:
     """Read a page of the objects; keys were asked for in URL encoding."""
     root = _root(body, "ListBucketResult")
     entries = tuple(
-        Entry(unquote(_required(each, "Key")), int(_required(each, "Size")), _time(_required(each, "LastModified")))
+        Entry(unquote(_required(each, "Key")), _number(_required(each, "Size")), _time(_required(each, "LastModified")))
         for each in _all(root, "Contents")
     )
-    more = _text(root, "NextContinuationToken") if _text(root, "IsTruncated") == "true" else None
+    # A page that goes on nowhere must not look like the last one: what isn't listed would be taken for gone.
+    more = _required(root, "NextContinuationToken") if _text(root, "IsTruncated") == "true" else None
     return Page(entries, more)
 
 
@@ -98,7 +100,7 @@ def uploads_page(body: bytes) -> UploadsPage:
     uploads = tuple((_required(each, "Key"), _required(each, "UploadId")) for each in _all(root, "Upload"))
     more = None
     if _text(root, "IsTruncated") == "true":
-        more = (_text(root, "NextKeyMarker") or "", _text(root, "NextUploadIdMarker") or "")
+        more = (_required(root, "NextKeyMarker"), _text(root, "NextUploadIdMarker") or "")
     return UploadsPage(uploads, more)
 
 
@@ -121,15 +123,24 @@ def deletion(keys: Sequence[str]) -> bytes:
     return f'<Delete xmlns="{_NAMESPACE}"><Quiet>true</Quiet>{inner}</Delete>'.encode()
 
 
+_DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 def _root(body: bytes, expected: str | None = None) -> ET.Element:
-    if b"<!DOCTYPE" in body[:512] or b"<!ENTITY" in body:
+    try:
+        # As text, so that the parser believes in no other encoding, in which the declarations below would look different.
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableAnswerError("it isn't UTF-8") from error
+    if "\0" in text:
+        # The parser takes it for UTF-16, whatever it is told.
+        raise UnreadableAnswerError("it has bytes that no text has")
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise UnreadableAnswerError("it is a document with declarations")
     try:
         # Spaces keep the connection open while a server works, also in front.
-        root = ET.fromstring(body.strip())  # noqa: S314 - declarations, which could blow it up, are refused above
+        root = ET.fromstring(text.strip())  # noqa: S314 - declarations, which could blow it up, are refused above
     except ET.ParseError as error:
         raise UnreadableAnswerError("it is no XML") from error
     if expected is not None and _name(root) != expected:
@@ -163,6 +174,12 @@ def _error(element: ET.Element) -> ErrorAnswer:
         region=_text(element, "Region") or "",
         key=_text(element, "Key") or "",
     )
+
+
+def _number(text: str) -> int:
+    if _DIGITS.fullmatch(text) is None:
+        raise UnreadableAnswerError("it has a size that is none")
+    return int(text)
 
 
 def _time(text: str) -> int:

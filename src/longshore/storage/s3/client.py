@@ -7,12 +7,12 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 
 from longshore.oci.errors import ServiceUnavailable
-from longshore.storage.parts.client import Content, Entry, Part, RangeBeyondEnd
+from longshore.storage.parts.client import BeginningLost, Content, Entry, Part, RangeBeyondEnd
 from longshore.storage.port import ObjectMissing, StoreUnavailable
 from longshore.storage.refusals import StoreRefused
 from longshore.storage.s3 import answers
@@ -28,7 +28,9 @@ _log = structlog.get_logger("longshore.storage")
 _BATCH = 1000
 _ABORTS = 10
 _RETRIES = 5
+_PAUSE_SECONDS = 0.3
 _COMPLETION_SECONDS = 600.0
+_Marker = TypeVar("_Marker", str, tuple[str, str])
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -76,7 +78,9 @@ class S3Client:
         except (S3Error, BrokenConnectionError) as error:
             raise _tell(explain(error, "be used"), tried, error) from error
         except UnreadableAnswerError as error:
-            raise StoreRefused(f"The object store can't be used: what answers at {tried} is no S3 server.") from error
+            raise StoreRefused(
+                "The object store can't be used: what answers there is no S3 server.", for_operator=f"Tried: {tried}."
+            ) from error
 
     async def put(self, path: str, content: Content) -> None:
         """Store a whole object."""
@@ -134,19 +138,17 @@ class S3Client:
 
     async def begin(self, path: str) -> str:
         """Begin an upload in parts."""
+        deed = f"begin object {path}"
         asked = Asked("POST", self._key(path), {"uploads": ""}, _OCTETS, once=True)
-        with self._explained(f"begin object {path}"):
-            attempts = 0
-            while True:
-                try:
-                    return answers.upload_id((await self._transport.ask(asked)).body)
-                except (S3Error, BrokenConnectionError) as error:
-                    attempts += 1
-                    if attempts == _RETRIES or not error.passes:
-                        raise
-                # The answer may be lost, and then nobody knows the id of what was begun.
-                await self.abort_all(path)
-                await asyncio.sleep(0.1 * 2**attempts)
+        with self._explained(deed):
+            try:
+                return answers.upload_id((await self._transport.ask(asked)).body)
+            except (S3Error, BrokenConnectionError) as error:
+                if error.is_undone or not error.passes:
+                    raise
+                # Whoever begins again, under another key, is to come a little later.
+                await asyncio.sleep(_PAUSE_SECONDS)
+                raise BeginningLost(logged(error, deed).message) from error
 
     async def put_part(self, path: str, upload: str, number: int, content: Content) -> Part:
         """Store a part."""
@@ -222,7 +224,8 @@ class S3Client:
                 page = answers.page((await self._transport.ask(self._list_request(query))).body)
             for entry in page.entries:
                 yield Entry(entry.path.removeprefix(self._location.prefix), entry.size, entry.modified_at)
-            more = page.more
+            with self._explained("list its objects"):
+                more = _next(more, page.more)
 
     async def unfinished(self) -> AsyncGenerator[str, None]:
         """List the paths of uploads in parts that were begun and not ended."""
@@ -254,7 +257,7 @@ class S3Client:
             page = answers.uploads_page((await self._transport.ask(Asked("GET", "", query))).body)
             for found in page.uploads:
                 yield found
-            markers = page.more
+            markers = _next(markers, page.more)
 
     async def _abort(self, key: str, upload: str) -> None:
         """Abort one upload, and again while parts that were on their way have come in since."""
@@ -328,11 +331,18 @@ class S3Client:
 _PASSING = frozenset({"InternalError", "SlowDown", "ServiceUnavailable", "RequestTimeout", "OperationAborted"})
 
 
+def _next(asked: _Marker, more: _Marker | None) -> _Marker | None:
+    """Where the next page begins; elsewhere than this one, or the listing would never end."""
+    if more == asked:
+        raise UnreadableAnswerError("its pages don't end")
+    return more
+
+
 def _tell(error: StoreUnavailable | ObjectMissing, tried: str, cause: Exception) -> StoreUnavailable:
     """Add what was tried and answered, for the operator's eyes."""
-    answered = f" It answered: {cause}." if isinstance(cause, S3Error) else ""
+    answered = f"It answered: {cause}." if isinstance(cause, S3Error) else getattr(error, "for_operator", "")
     kind = StoreRefused if isinstance(error, StoreRefused) else StoreUnavailable
-    return kind(f"{error.message} Tried: {tried}.{answered}")
+    return kind(error.message, for_operator=f"Tried: {tried}. {answered}".rstrip())
 
 
 def _tls(location: Location) -> ssl.SSLContext | None:
@@ -344,7 +354,7 @@ def _tls(location: Location) -> ssl.SSLContext | None:
         context.load_verify_locations(cafile=location.ca)
     except (OSError, ssl.SSLError) as error:
         raise StoreRefused(
-            f"LONGSHORE_STORAGE_URL: the file {location.ca} of ca= can't be read as certificates (PEM): "
-            f"{error.strerror or type(error).__name__}."
+            "LONGSHORE_STORAGE_URL: the file of ca= can't be read as certificates (PEM).",
+            for_operator=f"It is {location.ca}: {error.strerror or type(error).__name__}.",
         ) from error
     return context

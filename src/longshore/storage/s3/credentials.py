@@ -38,8 +38,8 @@ class CredentialSource(Protocol):
         """Return a key that has not expired; raises ``StoreRefused`` when there is none."""
         ...
 
-    async def renew(self) -> bool:
-        """Look for another key after the server refused this one; False when there can't be one."""
+    async def renew(self, refused: Credentials) -> bool:
+        """Look for another key than the one that the server refused; False when there is none."""
         ...
 
 
@@ -53,7 +53,7 @@ class GivenCredentials:
         """Return it."""
         return self._credentials
 
-    async def renew(self) -> bool:
+    async def renew(self, refused: Credentials) -> bool:  # noqa: ARG002 - whichever it was
         """There is no other."""
         return False
 
@@ -82,13 +82,17 @@ class ChainedCredentials:
             "the environment (AWS_*), in ~/.aws, or from the container's or machine's role. Give one of them."
         )
 
-    async def renew(self) -> bool:
-        """Read the files anew and ask the sources again, at most every few seconds."""
+    async def renew(self, refused: Credentials) -> bool:
+        """Read the files anew and ask the sources again, at most every few seconds.
+
+        Of many requests that were under way with the old key, the first does so, and the others find what it found.
+        """
+        if await self.current() != refused:
+            return True
         async with self._loading:
-            if time.monotonic() - self._loaded_at < _RENEWAL_PAUSE:
-                return False
-            self._session = None
-        return True
+            if time.monotonic() - self._loaded_at >= _RENEWAL_PAUSE:
+                self._session = None
+        return await self.current() != refused
 
     async def _current_session(self) -> AioSession:
         if self._session is None:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong between us and an S3 server, and what to do about it.
 
-The messages travel to clients of the registry: they name no host, no bucket and no secret. What the server said is in
-the ``S3Error`` that they are raised from, for the log and for the probe at the start.
+The messages travel to clients of the registry: they name no host, no bucket and no secret, and repeat no words of the
+system or of the server. Those are for the log, and for the error that ends a start.
 """
 
 from __future__ import annotations
 
+import errno
+import re
 import ssl
 
 import aiohttp
@@ -16,6 +18,7 @@ from longshore.storage.parts.client import UploadMissing
 from longshore.storage.port import ObjectMissing, StoreUnavailable
 from longshore.storage.refusals import StoreRefused
 from longshore.storage.s3.answers import ErrorAnswer
+from longshore.storage.s3.credentials import Credentials
 
 _log = structlog.get_logger("longshore.storage")
 
@@ -44,6 +47,13 @@ _REFUSALS = {
     "QuotaExceeded": "its quota is used up: enlarge it, or delete images",
     "XMinioStorageFull": "its disks are full: enlarge them, or delete images",
 }
+_CONNECTING = {
+    errno.ECONNREFUSED: "connection refused",
+    errno.ECONNRESET: "connection reset",
+    errno.EHOSTUNREACH: "no route to it",
+    errno.ENETUNREACH: "no route to it",
+}
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{1,63}", re.ASCII)
 _RETRIED = frozenset(
     {
         "SlowDown",
@@ -71,7 +81,11 @@ UNSUPPORTED = frozenset({"NotImplemented", "MethodNotAllowed", "UnsupportedOpera
 
 
 class S3Error(Exception):
-    """An answer that isn't what was hoped for."""
+    """An answer that isn't what was hoped for.
+
+    Attributes:
+        refused: The credentials that the server wants others instead of.
+    """
 
     def __init__(self, status: int, answer: ErrorAnswer, *, region: str = "", request: str = "") -> None:
         super().__init__(status, answer)
@@ -79,6 +93,7 @@ class S3Error(Exception):
         self.answer = answer
         self.region = region or answer.region
         self.request = request
+        self.refused: Credentials | None = None
 
     @property
     def code(self) -> str:
@@ -97,7 +112,8 @@ class S3Error(Exception):
     @property
     def is_undone(self) -> bool:
         """Whether the server surely did nothing of what it was asked."""
-        return self.status in {429, 503} or self.status < 500
+        # A proxy between us also says 503, without a code, about what it has passed on.
+        return self.status < 500 or (self.status == 503 and self.answer.code in _RETRIED)
 
     @property
     def asks_for_other_credentials(self) -> bool:
@@ -115,11 +131,19 @@ class S3Error(Exception):
 
 
 class BrokenConnectionError(Exception):
-    """A connection that couldn't be made, broke, or brought nothing for too long."""
+    """A connection that couldn't be made, broke, or brought nothing for too long.
 
-    def __init__(self, reason: str, *, refused: bool = False) -> None:
+    Attributes:
+        refused: Trying again doesn't help.
+        is_undone: Whether the server surely did nothing of what it was asked, because nothing was sent.
+        detail: What the system said, with hosts and addresses.
+    """
+
+    def __init__(self, reason: str, *, refused: bool = False, unsent: bool = False, detail: str = "") -> None:
         super().__init__(reason)
         self.refused = refused
+        self.detail = detail
+        self.is_undone = refused or unsent
 
     @property
     def passes(self) -> bool:
@@ -127,26 +151,41 @@ class BrokenConnectionError(Exception):
         return not self.refused
 
 
+class NoTurnError(BrokenConnectionError):
+    """Nothing was sent, because more is asked of the server than it gets done."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"it is too slow for what is asked of it ({reason}): look at its load", unsent=True)
+
+
 def broken(error: Exception, *, seconds: float) -> BrokenConnectionError:
     """Tell what a failure of the transport means."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
         cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
-        reason = getattr(cause, "verify_message", "") or str(cause)
         return BrokenConnectionError(
-            f"its certificate can't be verified ({reason}): give its authority's in ca=, and the name that the certificate "
-            "is for in endpoint=",
+            "its certificate can't be verified: give its authority's in ca=, and the name that the certificate is for in "
+            "endpoint=",
             refused=True,
+            detail=getattr(cause, "verify_message", "") or str(cause),
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return BrokenConnectionError("its host name can't be found: look at endpoint= and at the name service")
+        return BrokenConnectionError(
+            "its host name can't be found: look at endpoint= and at the name service", unsent=True
+        )
     if isinstance(error, aiohttp.ClientSSLError):
         return BrokenConnectionError(
             "it doesn't speak TLS as expected: is it http:// where endpoint= says https://?", refused=True
         )
     if isinstance(error, aiohttp.ClientConnectorError):
-        return BrokenConnectionError(f"it can't be connected to ({error.strerror or 'no answer'}): is it running?")
+        return BrokenConnectionError(
+            f"it can't be connected to ({_CONNECTING.get(error.os_error.errno or 0, 'no answer')}): is it running?",
+            unsent=True,
+            detail=error.strerror or "",
+        )
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return BrokenConnectionError("it can't be connected to (no answer): is it running, and does a firewall let us?")
+        return BrokenConnectionError(
+            "it can't be connected to (no answer): is it running, and does a firewall let us?", unsent=True
+        )
     if isinstance(error, TimeoutError):
         return BrokenConnectionError(f"nothing moved for {seconds:.0f} seconds: look at its load and the network")
     return BrokenConnectionError("the connection broke: look at its log and the network")
@@ -156,7 +195,10 @@ def explain(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailab
     """Turn what went wrong into the registry's error; ``deed`` completes "The object store could not …"."""
     if isinstance(error, BrokenConnectionError):
         kind = StoreRefused if error.refused else StoreUnavailable
-        return kind(f"The object store could not {deed}: {error}. The operator finds more in the server's log.")
+        return kind(
+            f"The object store could not {deed}: {error}. The operator finds more in the server's log.",
+            for_operator=f"It said: {error.detail}." if error.detail else "",
+        )
     if error.code == "NoSuchUpload":
         return UploadMissing(f"The object store could not {deed}: it knows no such upload. Start the upload again.")
     if error.code == "NoSuchKey":
@@ -168,7 +210,7 @@ def explain(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailab
     if error.passes:
         return StoreUnavailable(
             f"The object store could not {deed}: it is overloaded or has a fault of its own ({error.status} "
-            f"{error.code or 'without a code'}). Try again later; the operator finds more in the server's log."
+            f"{_named(error.code)}). Try again later; the operator finds more in the server's log."
         )
     if error.code in {"InvalidPart", "InvalidPartOrder", "EntityTooSmall", "EntityTooLarge"}:
         return StoreUnavailable(
@@ -177,7 +219,7 @@ def explain(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailab
         )
     kind = StoreRefused if error.status < 500 else StoreUnavailable
     return kind(
-        f"The object store could not {deed}: it answered {error.status} {error.code or 'without a code'}. Is it an S3 server? "
+        f"The object store could not {deed}: it answered {error.status} {_named(error.code)}. Is it an S3 server? "
         "The operator finds more in the server's log."
     )
 
@@ -186,5 +228,11 @@ def logged(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailabl
     """Explain an error, and tell the operator what the server said; a client isn't told that."""
     explained = explain(error, deed)
     if isinstance(explained, StoreUnavailable) and not isinstance(explained, UploadMissing):
-        _log.warning("the object store failed", deed=deed, answer=str(error))
+        detail = error.detail if isinstance(error, BrokenConnectionError) else ""
+        _log.warning("the object store failed", deed=deed, answer=f"{error}; {detail}" if detail else str(error))
     return explained
+
+
+def _named(code: str) -> str:
+    """A code as clients may see it: a name, not whatever else a server sends."""
+    return code if _CODE.fullmatch(code) else "without a code"

@@ -14,6 +14,7 @@ from longshore.storage.refusals import InvalidStorageURL
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]", re.ASCII)
 _PREFIX = re.compile(r"[A-Za-z0-9._=/-]{1,200}", re.ASCII)
 _REGION = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
+_SECRETS = ("access_key", "secret_key", "session_token")
 _SIZE = re.compile(r"([0-9]{1,9})(MiB)?", re.ASCII)
 
 
@@ -67,7 +68,7 @@ OPTIONS = (
     ),
     Option(
         "timeout",
-        "seconds, 1 to 3600",
+        "seconds, 1 to 300",
         "30",
         "how long a request may stand still before it is given up and tried again",
     ),
@@ -151,7 +152,9 @@ def parse_location(url: str) -> Location:
             "names no bucket: between s3:// and the next slash stands its name, 3 to 63 lower-case letters, digits, dots "
             "and hyphens; a server's address belongs into endpoint="
         )
-    options = _options(parts.query)
+    options = _options(
+        parts.query, secretive="@" in parts.netloc or any(f"{name}=" in parts.query for name in _SECRETS)
+    )
     endpoint = _origin("endpoint", options)
     key = _key(parts, options)
     if key is not None and ("credentials" in options or "profile" in options):
@@ -170,19 +173,23 @@ def parse_location(url: str) -> Location:
         credentials=_file("credentials", options),
         profile=options.get("profile") or None,
         part_size=_part_size(options),
-        timeout=float(_number("timeout", options, default=30, least=1, most=3600)),
+        timeout=float(_number("timeout", options, default=30, least=1, most=300)),
         concurrency=_number("concurrency", options, default=64, least=1, most=10_000),
     )
 
 
-def _options(query: str) -> dict[str, str]:
-    """Read the query; a plus stays one, for secret keys have some."""
+def _options(query: str, *, secretive: bool) -> dict[str, str]:
+    """Read the query; a plus stays one, for secret keys have some.
+
+    Behind a secret that holds an ampersand, the rest of it looks like an option: so its name isn't shown.
+    """
     options: dict[str, str] = {}
     for pair in filter(None, query.split("&")):
         name, equals, value = pair.partition("=")
         if name not in KNOWN_OPTIONS:
-            shown = f"an option {name}" if name.isidentifier() and equals else "an option"
-            raise _wrong(f"has {shown} that nobody knows; the known ones are {', '.join(KNOWN_OPTIONS)}")
+            shown = f"an option {name}" if name.isidentifier() and equals and not secretive else "an option"
+            hint = " (in a secret, & is written %26)" if secretive else ""
+            raise _wrong(f"has {shown} that nobody knows{hint}; the known ones are {', '.join(KNOWN_OPTIONS)}")
         if name in options:
             raise _wrong(f"has the option {name} twice")
         if not value:

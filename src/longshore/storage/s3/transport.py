@@ -14,7 +14,6 @@ import random
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -28,7 +27,8 @@ from botocore.credentials import ReadOnlyCredentials
 from longshore.storage.parts.client import Content
 from longshore.storage.s3.answers import ErrorAnswer, error_in
 from longshore.storage.s3.credentials import Credentials, CredentialSource
-from longshore.storage.s3.failures import BrokenConnectionError, S3Error, broken
+from longshore.storage.s3.failures import BrokenConnectionError, NoTurnError, S3Error, broken
+from longshore.storage.s3.turns import Turns
 from longshore.storage.threads import Threads
 
 _CONNECT_SECONDS = 5.0
@@ -102,7 +102,9 @@ class Transport:
         self._region = region
         self._source = source
         self._timeout = timeout
-        self._turns = asyncio.Semaphore(concurrency)
+        self._turns = Turns(concurrency)
+        # What takes minutes must not keep the rest waiting.
+        self._long_turns = Turns(concurrency)
         self._threads = Threads(2, "s3-hash")
         # No cookies, no proxies of the environment, no limit for connections: downloads have as many as there are
         # clients, and everything else waits for its turn.
@@ -121,13 +123,26 @@ class Transport:
 
         Raises ``S3Error`` and ``BrokenConnectionError``.
         """
+        deadline = self._deadline(asked)
         digest = await self._hash(asked.content)
-        async with self._turns:
-            return await self._until_done(asked, partial(self._once, asked, digest))
+        turns = self._long_turns if asked.patience else self._turns
+
+        async def attempt() -> Answer:
+            # Between two attempts the turn is somebody else's.
+            async with turns.one(deadline), asyncio.timeout_at(deadline):
+                return await self._once(asked, digest)
+
+        return await self._until_done(asked, deadline, attempt)
 
     async def stream(self, asked: Asked) -> aiohttp.ClientResponse:
         """Send a request and return its answer before the body has arrived; the caller closes it. Raises as ``ask``."""
-        return await self._until_done(asked, partial(self._begin, asked, _NOTHING))
+        deadline = self._deadline(asked)
+
+        async def attempt() -> aiohttp.ClientResponse:
+            async with asyncio.timeout_at(deadline):
+                return await self._begin(asked, _NOTHING)
+
+        return await self._until_done(asked, deadline, attempt)
 
     async def presigned(self, base: str, path: str, lifetime_seconds: int) -> str:
         """Return a URL that answers the object by GET."""
@@ -146,37 +161,39 @@ class Transport:
             return hashlib.sha256(content).hexdigest()
         return await self._threads.run(lambda: hashlib.sha256(content).hexdigest())
 
-    async def _until_done(self, asked: Asked, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
+    async def _until_done(self, asked: Asked, deadline: float, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
         loop = asyncio.get_running_loop()
-        seconds = self._overall(asked)
-        deadline = loop.time() + seconds
         pause = _FIRST_PAUSE
         renewed = False
         last: S3Error | BrokenConnectionError | None = None
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
-                    return await attempt()
+                return await attempt()
             except S3Error as error:
-                if error.asks_for_other_credentials and not renewed and await self._source.renew():
+                if error.refused is not None and not renewed and await self._source.renew(error.refused):
                     renewed = True
                     continue
                 if not error.passes or loop.time() + pause > deadline or (asked.once and not error.is_undone):
                     raise
                 last = error
+            except NoTurnError as error:
+                raise last or error from error
             except BrokenConnectionError as error:
-                if error.refused or loop.time() + pause > deadline or asked.once:
+                if error.refused or loop.time() + pause > deadline or (asked.once and not error.is_undone):
                     raise
                 last = error
             except TimeoutError as error:
                 # Why the attempt before failed says more than that this one had no time left.
-                raise last or broken(error, seconds=seconds) from error
+                raise last or broken(error, seconds=self._overall(asked)) from error
             # What failed together must not come back together.
             await asyncio.sleep(random.uniform(pause / 4, pause))  # noqa: S311 - no cryptography
             pause = min(pause * 2, _LONGEST_PAUSE)
 
+    def _deadline(self, asked: Asked) -> float:
+        return asyncio.get_running_loop().time() + self._overall(asked)
+
     def _overall(self, asked: Asked) -> float:
-        """Seconds for all attempts together: two that hang, and sending at a slow line's speed."""
+        """Seconds for waiting and all attempts together: two that hang, and sending at a slow line's speed."""
         return 2 * self._timeout + asked.patience + len(asked.content) / _SLOWEST
 
     async def _once(self, asked: Asked, digest: str) -> Answer:
@@ -191,7 +208,8 @@ class Transport:
             raise BrokenConnectionError("this server stops; try again", refused=True)
         loop = asyncio.get_running_loop()
         url = _url(self._base, asked.path, asked.query)
-        headers = self._signed(asked, url, digest, await self._source.current())
+        credentials = await self._source.current()
+        headers = self._signed(asked, url, digest, credentials)
         patience = self._timeout + asked.patience
         try:
             async with asyncio.timeout(patience) as progress:
@@ -211,7 +229,7 @@ class Transport:
             body = b"" if asked.method == "HEAD" else await self._body(response)
         finally:
             response.close()
-        raise refusal(response.status, response.headers, body)
+        raise refusal(response.status, response.headers, body, credentials)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         try:
@@ -257,12 +275,16 @@ class _Sending(aiohttp.payload.Payload):
             self._moved()
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes) -> S3Error:
-    """Make the error that an answer tells of."""
-    answer = error_in(body) or ErrorAnswer()
-    return S3Error(
-        status, answer, region=headers.get("x-amz-bucket-region", ""), request=headers.get("x-amz-request-id", "")
+def refusal(status: int, headers: Mapping[str, str], body: bytes, credentials: Credentials) -> S3Error:
+    """Make the error that an answer tells of, to a request that was signed with these credentials."""
+    error = S3Error(
+        status,
+        error_in(body) or ErrorAnswer(),
+        region=headers.get("x-amz-bucket-region", ""),
+        request=headers.get("x-amz-request-id", ""),
     )
+    error.refused = credentials if error.asks_for_other_credentials else None
+    return error
 
 
 def content_md5(content: Content) -> str:

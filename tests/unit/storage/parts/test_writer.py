@@ -11,7 +11,7 @@ import pytest
 from longshore.oci.digest import Algorithm, Hasher
 from longshore.oci.errors import PayloadTooLarge
 from longshore.storage.conformance import content, entries, expect_error
-from longshore.storage.parts.client import UploadMissing
+from longshore.storage.parts.client import BeginningLost, UploadMissing
 from longshore.storage.parts.memory import Call, Fault, MemoryClient
 from longshore.storage.parts.sizes import MEBIBYTE, MOST_PARTS, PartSizes
 from longshore.storage.parts.state import State
@@ -120,6 +120,36 @@ async def test_the_row_knows_of_parts_before_they_begin(client: MemoryClient, st
     await session.sweep(store)
     assert client.uploads == {}
     assert await content(store, session.key) == _payload(_PART)
+
+
+async def test_a_beginning_that_was_lost_is_left_to_the_trash(client: MemoryClient, store: BlobStore) -> None:
+    """When nobody knows whether parts were begun under a key, others are begun under another one, never under the same."""
+    session = MemorySession()
+    journal, stale = session.claim(), session.key
+    writer = await store.create(stale, journal)
+    client.fail(Fault(Call.BEGIN, BeginningLost("The answer is lost. Try again."), done=True))
+    await _append(writer, _payload(_PART))
+    await journal.advance(await writer.seal())
+    await writer.finish()
+    await writer.close()
+    assert session.trash == {stale: True}
+    assert [path for path, _ in client.uploads] == [str(stale)]
+    await session.sweep(store)
+    assert client.uploads == {}
+    assert await content(store, session.key) == _payload(_PART)
+
+
+async def test_beginnings_that_are_always_lost_end(client: MemoryClient, store: BlobStore) -> None:
+    """After a few keys the writer gives up, and each of them is the trash's or the session's, as unfinished."""
+    session = MemorySession()
+    writer = await store.create(session.key, session.claim())
+    for _ in range(10):
+        client.fail(Fault(Call.BEGIN, BeginningLost("The answer is lost. Try again."), done=True))
+    await expect_error(BeginningLost, _append(writer, _payload(_PART)))
+    await writer.close()
+    assert (len(client.uploads), len(session.trash)) == (3, 2)
+    await session.discard(store)
+    assert client.uploads == {}
 
 
 async def test_a_remainder_is_a_tail_and_comes_back_in_front(client: MemoryClient, store: BlobStore) -> None:
