@@ -25,7 +25,7 @@ from longshore.edge.observing import Observer, metrics_text
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.page import welcome
 from longshore.edge.request import ClientGone, Request
-from longshore.edge.response import Response, Sender, closing, json_response
+from longshore.edge.response import Response, Sender, json_response
 from longshore.instance import Instance, announce, first_start, missing_revision, open_database, open_instance
 from longshore.lifecycle import LEAVE, ProcessState, server_metrics
 from longshore.oci.errors import BadRequest, LongshoreError, NotFound, ServiceUnavailable, Unsupported
@@ -71,11 +71,9 @@ class Application:
             return
         if scope["type"] != "http":
             return
-        if self._state.closing:
-            send = closing(scope, send)
         began = self._observer.begin()
         request = Request(scope, receive, proxies=self._proxies, body_seconds=self._stall_seconds)
-        sender = Sender(send, stall_seconds=self._stall_seconds)
+        sender = Sender(send, stall_seconds=self._stall_seconds, state=self._state)
         outcome = ""
         try:
             if request.path.startswith(("/api/", "/c/")) and self._api is not None:
@@ -198,8 +196,8 @@ class Application:
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                sender.status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request.id.encode())]
+                message["headers"] = list(message["headers"])
+                sender.head(request, message["status"], message["headers"])
             elif message["type"] == "http.response.body":
                 sender.sent += len(message.get("body", b""))
             await send(message)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.acceptance.replicas import ADMIN, Replica
 from tests.acceptance.server import check_log, free_port, log_tail
@@ -85,6 +87,30 @@ def test_idle_connections_end_with_an_answer_while_the_server_drains(tmp_path: P
             answer = client.get(path)
             assert answer.headers["connection"] == "close", path
             assert answer.status_code < 500, path
+
+
+@pytest.mark.parametrize("api", [False, True])
+def test_an_answer_under_way_ends_its_connection_too(tmp_path: Path, api: bool) -> None:
+    """A request that began before the server drained is answered after it, and its connection isn't used again."""
+    login = base64.b64encode(f"{ADMIN.username}:{ADMIN.password}".encode()).decode()
+    body = b'{"project_name": "spanning"}'
+    with _draining(tmp_path) as replica, _connect(replica) as connection:
+        line = "POST /api/v2.0/projects"
+        if not api:
+            with replica.registry.client(ADMIN) as client:
+                line = f"PATCH {client.post('/v2/library/x/blobs/uploads/').headers['location']}"
+        headers = f"Host: x\r\nAuthorization: Basic {login}\r\nContent-Length: {len(body)}\r\n"
+        kind = "Content-Type: application/json\r\n" if api else ""
+        connection.sendall(f"{line} HTTP/1.1\r\n{headers}{kind}\r\n".encode() + body[:5])
+        time.sleep(0.3)
+        replica.running.send_signal(signal.SIGTERM)
+        until = time.monotonic() + 2
+        while httpx.get(f"{replica.registry.url}/readyz").status_code == 200:
+            assert time.monotonic() < until
+        connection.sendall(body[5:])
+        answer = connection.recv(4096)
+        assert answer.startswith((b"HTTP/1.1 201", b"HTTP/1.1 202")), answer
+        assert b"connection: close" in answer.lower()
 
 
 def test_a_request_that_follows_its_connection_late_is_answered(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -20,19 +20,25 @@ from tests.acceptance.kinds import Kind
 from tests.acceptance.replicas import ADMIN, Front, common_settings, run_replicas
 
 SIZE = 400_000
+# More than what lies in the buffers between a server and a client that reads slowly.
+LONG_SIZE = 24_000_000
+LONG_SECONDS = 5.0
+PIECES = 20
 
 
 class Load:
     """Clients that push and pull images until they are told to stop, and write down whatever doesn't go well."""
 
-    def __init__(self, url: str, *, pushers: int, pullers: int) -> None:
+    def __init__(self, url: str, *, pushers: int, pullers: int, slow: int = 0) -> None:
         self._url = url
         self._stop = threading.Event()
         self._pushed: list[str] = []
         self.problems: list[str] = []
-        self.pushes = self.pulls = 0
+        self.pushes = self.pulls = self.long_pushes = self.long_pulls = 0
         self._threads = [threading.Thread(target=self._push, args=(number,)) for number in range(pushers)]
         self._threads += [threading.Thread(target=self._pull) for _ in range(pullers)]
+        self._threads += [threading.Thread(target=self._push_slowly) for _ in range(slow)]
+        self._threads += [threading.Thread(target=self._pull_slowly) for _ in range(slow)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -102,6 +108,50 @@ class Load:
 
         self._going_on(pull)
 
+    def _push_slowly(self) -> None:
+        """Requests of this kind begin before a server drains, and are answered while it does."""
+
+        def push(client: httpx.Client) -> None:
+            layer = os.urandom(SIZE)
+            begun = self._expect(client.post("/v2/library/slow/blobs/uploads/"), 202)
+            answer = self._expect(client.patch(begun.headers["location"], content=_slow_pieces(layer)), 202)
+            place = answer.headers["location"]
+            mark = "&" if "?" in place else "?"
+            self._expect(client.put(f"{place}{mark}digest={_digest(layer)}"), 201)
+            self.long_pushes += 1
+
+        self._going_on(push)
+
+    def _pull_slowly(self) -> None:
+        content = os.urandom(LONG_SIZE)
+        digest = _digest(content)
+
+        def push(client: httpx.Client) -> None:
+            self._expect(client.post(f"/v2/library/slow/blobs/uploads/?digest={digest}", content=content), 201)
+
+        def pull(client: httpx.Client) -> None:
+            found = hashlib.sha256()
+            with client.stream("GET", f"/v2/library/slow/blobs/{digest}") as answer:
+                if answer.is_error:
+                    answer.read()
+                self._expect(answer, 200)
+                for piece in answer.iter_raw(LONG_SIZE // PIECES):
+                    found.update(piece)
+                    time.sleep(LONG_SECONDS / PIECES)
+            assert f"sha256:{found.hexdigest()}" == digest, "the long transfer was cut off"
+            self.long_pulls += 1
+
+        with self._client() as client:
+            push(client)
+        self._going_on(pull)
+
+
+def _slow_pieces(content: bytes) -> Iterator[bytes]:
+    size = len(content) // PIECES
+    for offset in range(0, len(content), size):
+        time.sleep(LONG_SECONDS / PIECES)
+        yield content[offset : offset + size]
+
 
 def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -133,7 +183,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("kind", [Kind.POSTGRESQL, Kind.OBJECTS], ids=lambda kind: kind.value)
 def test_a_rolling_restart_fails_no_request(request: pytest.FixtureRequest, tmp_path: Path, kind: Kind) -> None:
-    """Behind a proxy that sends nothing twice, three replicas take turns, and every push and pull succeeds."""
+    """Behind a proxy that sends nothing twice, three replicas take turns, and every push and pull succeeds, short or long."""
     settings = {"LONGSHORE_DRAIN_DELAY": "3s", "LONGSHORE_WORKERS": "2"}
     with (
         run_replicas(tmp_path, common_settings(request, kind, tmp_path) | settings, api=3) as replicas,
@@ -141,7 +191,7 @@ def test_a_rolling_restart_fails_no_request(request: pytest.FixtureRequest, tmp_
     ):
         for replica in replicas.api:
             wait_for(partial(front.knows, replica))
-        with Load(front.url, pushers=2, pullers=3) as load:
+        with Load(front.url, pushers=2, pullers=3, slow=2) as load:
             wait_for(lambda: load.pulls > 5)
             for replica in replicas.api:
                 replica.stop()
@@ -151,3 +201,5 @@ def test_a_rolling_restart_fails_no_request(request: pytest.FixtureRequest, tmp_
         assert load.problems == []
         assert load.pushes > 10
         assert load.pulls > 10
+        assert load.long_pushes > 2
+        assert load.long_pulls > 2

@@ -9,14 +9,16 @@ from typing import Any, Self
 
 import msgspec
 
-from longshore.edge.asgi import Message, Scope, Send
+from longshore.edge.asgi import Send
 from longshore.edge.request import ClientGone, Request
+from longshore.lifecycle import ProcessState
 
 Header = tuple[bytes, bytes]
 Give = Callable[[bytes], Awaitable[None]]
 Stream = Callable[[Give], Awaitable[None]]
 
 _JSON: Header = (b"content-type", b"application/json; charset=utf-8")
+_CLOSE: Header = (b"connection", b"close")
 _WITHOUT_CONTENT = frozenset({204, 304})
 
 
@@ -55,27 +57,18 @@ def json_response(status: int, value: Any, headers: list[Header] | None = None) 
     return Response(status, [_JSON, *(headers or [])], msgspec.json.encode(value))
 
 
-def closing(scope: Scope, send: Send) -> Send:
-    """Sends like `send`, and says in each answer that the connection ends with it. HTTP/2 has a frame of its own for that."""
-    if scope["http_version"] == "2":
-        return send
-
-    async def close(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], (b"connection", b"close")]
-        await send(message)
-
-    return close
-
-
 class Sender:
-    """Sends one response and remembers what the log line needs to know."""
+    """Sends one response and remembers what the log line needs to know.
 
-    __slots__ = ("_send", "_stall_seconds", "sent", "status")
+    While the process closes its connections, the answer says that the connection ends with it.
+    """
 
-    def __init__(self, send: Send, *, stall_seconds: float) -> None:
+    __slots__ = ("_send", "_stall_seconds", "_state", "sent", "status")
+
+    def __init__(self, send: Send, *, stall_seconds: float, state: ProcessState) -> None:
         self._send = send
         self._stall_seconds = stall_seconds
+        self._state = state
         self.status = 0
         self.sent = 0
 
@@ -88,8 +81,7 @@ class Sender:
         headers = response.headers
         if response.length is not None:
             headers.append((b"content-length", b"%d" % response.length))
-        headers.append((b"x-request-id", request.id.encode()))
-        self.status = response.status
+        self.head(request, response.status, headers)
         start = {"type": "http.response.start", "status": response.status, "headers": headers}
         if response.stream is not None:
             try:
@@ -103,6 +95,18 @@ class Sender:
         body = b"" if request.method == "HEAD" else response.body
         await self._send({"type": "http.response.body", "body": body})
         self.sent = len(body)
+
+    def head(self, request: Request, status: int, headers: list[Header]) -> None:
+        """Adds what every answer says: call it when the answer begins, not earlier.
+
+        A request may take minutes. Its connection has to end with it if the process began to close connections meanwhile, or
+        a proxy would send the next request on it just when the process goes.
+        """
+        self.status = status
+        headers.append((b"x-request-id", request.id.encode()))
+        # HTTP/2 has a frame of its own for it.
+        if self._state.closing and request.scope["http_version"] != "2" and _CLOSE not in headers:
+            headers.append(_CLOSE)
 
     async def _stream(self, request: Request, stream: Stream) -> None:
         if request.method == "HEAD":

@@ -18,6 +18,7 @@ from longshore.edge.errors import render
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import ClientGone, Request
 from longshore.edge.response import Response, Sender
+from longshore.lifecycle import ProcessState, ServerState
 from longshore.oci.errors import LongshoreError, NotFound
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -52,10 +53,11 @@ class Edge:
         self._proxies = proxies or TrustedProxies()
         self._body_seconds = body_seconds
         self._stall_seconds = stall_seconds
+        self._state = ProcessState(ServerState())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, proxies=self._proxies, body_seconds=self._body_seconds)
-        sender = Sender(send, stall_seconds=self._stall_seconds)
+        sender = Sender(send, stall_seconds=self._stall_seconds, state=self._state)
         await sender.respond(request, await self._respond(request))
 
     async def _respond(self, request: Request) -> Response:

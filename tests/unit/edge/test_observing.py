@@ -18,6 +18,7 @@ from longshore.edge.observing import Histogram, Observer
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import Request
 from longshore.edge.response import Response, Sender
+from longshore.lifecycle import ProcessState, ServerState
 
 BUCKETS = (0.001, 0.01, 0.1, 1.0)
 AMOUNTS = (0.0, 0.001, 0.0011, 0.01, 0.5, 0.5, 1.0, 1.5, 600.0)
@@ -66,7 +67,7 @@ class Log:
             "client": ("::1", 1),
         }
         request = Request(scope, receive, proxies=TrustedProxies(), body_seconds=1)
-        sender = Sender(send, stall_seconds=1)
+        sender = Sender(send, stall_seconds=1, state=ProcessState(ServerState()))
         await sender.respond(request, Response(200, [], b"body"))
         self.observer.end(request, sender, "v2.manifests", began)
 

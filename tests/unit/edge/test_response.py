@@ -11,6 +11,7 @@ from longshore.edge.asgi import Message, Scope
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import ClientGone, Request
 from longshore.edge.response import Response, Sender, json_response
+from longshore.lifecycle import ProcessState, ServerState
 from longshore.storage.port import StoreUnavailable
 
 Give = Callable[[bytes], Awaitable[None]]
@@ -19,13 +20,21 @@ Give = Callable[[bytes], Awaitable[None]]
 class Connection:
     """A client that takes what is sent, until a test blocks it or closes the connection."""
 
-    def __init__(self, method: str = "GET") -> None:
+    def __init__(self, method: str = "GET", *, version: str = "1.1") -> None:
         self.messages: list[Message] = []
         self.gone = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
         self.fail: BaseException | None = None
-        scope: Scope = {"method": method, "path": "/v2/", "query_string": b"", "headers": [], "client": None}
+        self.state = ProcessState(ServerState())
+        scope: Scope = {
+            "http_version": version,
+            "method": method,
+            "path": "/v2/",
+            "query_string": b"",
+            "headers": [],
+            "client": None,
+        }
         self.request = Request(scope, self.receive, proxies=TrustedProxies(), body_seconds=5)
         self.closed = 0
 
@@ -41,7 +50,7 @@ class Connection:
             await self.open.wait()
 
     async def respond(self, response: Response, *, stall_seconds: float = 5.0) -> Sender:
-        sender = Sender(self.send, stall_seconds=stall_seconds)
+        sender = Sender(self.send, stall_seconds=stall_seconds, state=self.state)
         await sender.respond(self.request, response)
         return sender
 
@@ -105,6 +114,28 @@ async def test_a_stream_of_unknown_length_tells_none() -> None:
     connection = Connection()
     await connection.respond(Response(200, stream=two_pieces))
     assert not [name for name, _ in connection.headers if name == b"content-length"]
+
+
+@pytest.mark.parametrize(("version", "said"), [("1.1", 1), ("2", 0)])
+async def test_an_answer_that_begins_while_connections_are_closed_says_so(version: str, said: int) -> None:
+    """Also when its request began before; once, whoever else said it; HTTP/2 has a frame of its own for it."""
+    connection = Connection(version=version)
+    sender = Sender(connection.send, stall_seconds=5, state=connection.state)
+    response = Response(202)
+    connection.state.close_connections()
+    await sender.respond(connection.request, response)
+    assert connection.headers.count((b"connection", b"close")) == said
+    again = Connection()
+    again.state.close_connections()
+    await again.respond(Response(400, [(b"connection", b"close")]))
+    assert again.headers.count((b"connection", b"close")) == 1
+
+
+async def test_an_answer_leaves_its_connection_open() -> None:
+    """While nothing drains."""
+    connection = Connection()
+    await connection.respond(Response(200))
+    assert not [name for name, _ in connection.headers if name == b"connection"]
 
 
 async def test_a_stream_is_sent_piece_by_piece() -> None:
