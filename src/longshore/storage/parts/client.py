@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from longshore.oci.errors import ServiceUnavailable
-from longshore.storage.port import ObjectMissing
+from longshore.storage.port import ObjectMissing, StoreUnavailable
 
 Content = bytes | bytearray
 """What is stored in one request; nobody changes it meanwhile."""
