@@ -60,6 +60,8 @@ _log = structlog.get_logger("longshore.instance")
 
 _METRICS_SECONDS = 1.0
 _PROBE_SECONDS = 5.0
+_KNOWN_SECONDS = 0.5
+_HEALTHY = "healthy"
 _PATIENT_SECONDS = 3600.0
 _PING = Statement("SELECT 1")
 _ANY_BLOB = Statement("SELECT 1 FROM blobs LIMIT 1")
@@ -415,24 +417,34 @@ class _Probe:
     def __init__(self, ask: Callable[[], Awaitable[str]]) -> None:
         self._ask = ask
         self._asking: asyncio.Task[str] | None = None
+        self._said = _HEALTHY
 
     async def state(self) -> str:
-        """`healthy`, or what is wrong; within five seconds. A question that hangs is waited for again by the next one."""
+        """`healthy`, or what is wrong; within five seconds, and at once where it was wrong a moment ago.
+
+        A question that hangs is waited for again by the next one.
+        """
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._answer())
-        done, _ = await asyncio.wait({self._asking}, timeout=_PROBE_SECONDS)
-        return self._asking.result() if done else "does not answer"
+        # Who asks is often a probe that waits for a second only: it shall see the reason, not a time-out.
+        patience = _PROBE_SECONDS if self._said == _HEALTHY else _KNOWN_SECONDS
+        done, _ = await asyncio.wait({self._asking}, timeout=patience)
+        if done:
+            self._said = self._asking.result()
+        elif self._said == _HEALTHY:
+            self._said = "does not answer"
+        return self._said
 
     async def _answer(self) -> str:
         try:
             return await self._ask()
-        except LongshoreError:
-            return "does not answer"
+        except LongshoreError as error:
+            return error.message
 
 
 async def _ask_database(database: Database) -> str:
     await database.read(lambda connection: connection.value(_PING))
-    return "healthy"
+    return _HEALTHY
 
 
 async def _ask_store(store: OpenedStore) -> str:
@@ -440,4 +452,4 @@ async def _ask_store(store: OpenedStore) -> str:
         return "is not the registry's"
     if isinstance(store, FreeSpace):
         await store.available()
-    return "healthy"
+    return _HEALTHY

@@ -65,15 +65,20 @@ def test_the_store_goes_away_and_comes_back(tmp_path: Path, place: tuple[int, Pa
         there.close()
         assert client.get("/v2/library/before/manifests/1").status_code == httpx.codes.OK
         assert client.get("/v2/library/before/tags/list").json()["tags"] == ["1"]
-        message = check_refusal(client.get(f"/v2/library/before/blobs/{digest_of(large)}"), 503)
-        assert "store" in message
         began = time.monotonic()
+        message = check_refusal(client.get(f"/v2/library/before/blobs/{digest_of(large)}"), 503)
+        assert "can't be connected to" in message
+        assert "127.0.0.1" not in message
         check_refusal(push_blob(client, "library/before", b"during"), 503)
         check_refusal(client.patch(upload, content=b"during"), 503)
         assert time.monotonic() - began < 20
         assert stranger.get("/livez").status_code == httpx.codes.OK
         wait_for(lambda: stranger.get("/readyz").status_code == 503, 20, "unready")
-        assert "storage" in stranger.get("/readyz").json()["reason"]
+        began = time.monotonic()
+        told = stranger.get("/readyz").json()["reason"]
+        assert time.monotonic() - began < 2, "a probe waits for a second or two"
+        assert "storage: " in told
+        assert "127.0.0.1" not in told
         there.enter_context(store(place))
         wait_for(registry.ready, RECOVERED_SECONDS, "ready again")
         assert client.patch(upload, content=b"after").status_code == httpx.codes.ACCEPTED
@@ -88,8 +93,8 @@ def test_the_store_is_away_at_the_start(tmp_path: Path, place: tuple[int, Path])
     registry.launch()
     try:
         with registry.registry.client() as stranger:
-            wait_for(lambda: _status(stranger, "/readyz") == 503, 20, "unready")
-            wait_for(lambda: "store" in stranger.get("/readyz").json()["reason"], 20, "a reason")
+            wait_for(lambda: _status(stranger, "/readyz") == 503, 20, "unready within a few seconds, before it waits")
+            wait_for(lambda: "object store" in stranger.get("/readyz").json()["reason"], 20, "a reason")
         with store(place):
             wait_for(registry.ready, RECOVERED_SECONDS, "ready")
             registry.finish()

@@ -27,6 +27,7 @@ _log = structlog.get_logger("longshore.storage")
 
 _BATCH = 1000
 _ABORTS = 10
+_PROBE_SECONDS = 5.0
 _RETRIES = 5
 _PAUSE_SECONDS = 0.3
 _COMPLETION_SECONDS = 600.0
@@ -74,7 +75,7 @@ class S3Client:
         """
         tried = f"{self._location.base(self._region)} (region {self._region})"
         try:
-            answers.page((await self._transport.ask(self._list_request({"max-keys": "1"}))).body)
+            answers.page((await self._transport.ask(self._list_request({"max-keys": "1"}, within=_PROBE_SECONDS))).body)
         except (S3Error, BrokenConnectionError) as error:
             raise _tell(explain(error, "be used"), tried, error) from error
         except UnreadableAnswerError as error:
@@ -245,8 +246,9 @@ class S3Client:
     def _key(self, path: str) -> str:
         return f"{self._location.prefix}{path}"
 
-    def _list_request(self, query: dict[str, str]) -> Asked:
-        return Asked("GET", "", {"list-type": "2", "encoding-type": "url", "prefix": self._location.prefix, **query})
+    def _list_request(self, query: dict[str, str], *, within: float | None = None) -> Asked:
+        asked = {"list-type": "2", "encoding-type": "url", "prefix": self._location.prefix, **query}
+        return Asked("GET", "", asked, within=within)
 
     async def _uploads(self, prefix: str) -> AsyncGenerator[tuple[str, str], None]:
         markers: tuple[str, str] | None = ("", "")

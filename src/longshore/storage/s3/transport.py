@@ -32,6 +32,7 @@ from longshore.storage.s3.turns import Turns
 from longshore.storage.threads import Threads
 
 _CONNECT_SECONDS = 5.0
+_ABSENT_SECONDS = 5.0
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _CHUNK = 256 * 1024
@@ -56,6 +57,7 @@ class Asked:
         content: What is sent.
         patience: Seconds that the answer may take, where that is more than for others.
         once: It is not sent again when it may have been carried out.
+        within: Seconds for everything, where the caller has no longer.
     """
 
     method: str
@@ -65,6 +67,7 @@ class Asked:
     content: Content = b""
     patience: float = 0.0
     once: bool = False
+    within: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,7 @@ class Transport:
 
     async def _until_done(self, asked: Asked, deadline: float, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
         loop = asyncio.get_running_loop()
+        began = loop.time()
         pause = _FIRST_PAUSE
         renewed = False
         last: S3Error | BrokenConnectionError | None = None
@@ -179,7 +183,9 @@ class Transport:
             except NoTurnError as error:
                 raise last or error from error
             except BrokenConnectionError as error:
-                if error.refused or loop.time() + pause > deadline or (asked.once and not error.is_undone):
+                # A store that isn't there is told soon: long enough for its restart, short enough for who waits.
+                until = min(deadline, began + _ABSENT_SECONDS) if error.is_undone else deadline
+                if error.refused or loop.time() + pause > until or (asked.once and not error.is_undone):
                     raise
                 last = error
             except TimeoutError as error:
@@ -194,6 +200,8 @@ class Transport:
 
     def _overall(self, asked: Asked) -> float:
         """Seconds for waiting and all attempts together: two that hang, and sending at a slow line's speed."""
+        if asked.within is not None:
+            return asked.within
         return 2 * self._timeout + asked.patience + len(asked.content) / _SLOWEST
 
     async def _once(self, asked: Asked, digest: str) -> Answer:
