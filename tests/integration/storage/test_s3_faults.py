@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 import tracemalloc
 import uuid
@@ -18,6 +19,7 @@ from longshore.oci.digest import Algorithm
 from longshore.storage.conformance import content, entries, expect_error, write
 from longshore.storage.factory import open_store
 from longshore.storage.port import BlobWriter, NotDeleted, ObjectKey, ObjectMissing, OpenedStore, StoreUnavailable
+from longshore.storage.refusals import StoreRefused
 from longshore.storage.s3.store import S3Store
 from longshore.storage.session import MemoryJournal, MemorySession
 from tests.faultystore import Fault, FaultyStore, said, standing_in
@@ -407,6 +409,23 @@ async def test_an_answer_about_another_range_is_not_believed(place: _Place, head
         reader = await place.store.open(key, 0, 1000)
         assert await reader.read(0, 1000) == b"0123456789" * 100
         reader.close()
+
+
+async def test_a_bucket_that_is_gone_lacks_no_object(place: _Place, object_store: ObjectStore) -> None:
+    """Nothing is known of an object while its bucket is away, although the server answers 404 as for one that is missing."""
+    key = ObjectKey.fresh()
+    assert await place.store.size(key) is None
+    bucket = place.network.arrived[-1].target.split("/")[1].partition("?")[0]
+    folder = object_store.folder / bucket
+    shutil.move(folder, object_store.folder / f"away-{bucket}")
+    try:
+        error = await expect_error(StoreRefused, place.store.size(key))
+        assert "bucket doesn't exist" in error.message
+    finally:
+        shutil.move(object_store.folder / f"away-{bucket}", folder)
+    place.network.fail(Fault("HEAD", answer=(404, b"", {})))
+    place.network.fail(Fault("GET", contains="list-type", answer=(404, b"<html>Not here</html>", {})))
+    await expect_error(StoreUnavailable, place.store.size(key))
 
 
 async def test_pages_that_never_end_are_an_error(place: _Place) -> None:

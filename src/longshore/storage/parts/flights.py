@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from longshore.storage.parts.client import Content, ObjectClient, Part
@@ -23,6 +24,15 @@ class Budget:
         self._limit = limit
         self._used = 0
         self._freed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator[None]:
+        """Have room for the block, waiting for it."""
+        await self.take(size)
+        try:
+            yield
+        finally:
+            await self.give(size)
 
     async def take(self, size: int) -> None:
         """Wait until there is room."""

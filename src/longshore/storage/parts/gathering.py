@@ -16,6 +16,7 @@ class Gathering:
         self._sizes = sizes
         self._number = number
         self._rest = bytearray()
+        self._lent = False
 
     @property
     def size(self) -> int:
@@ -30,6 +31,9 @@ class Gathering:
     def add(self, pieces: Sequence[bytes], hasher: Hasher | None = None) -> list[tuple[int, bytearray]]:
         """Feed the pieces to the hasher and return the parts that became full, with their numbers."""
         full = []
+        if self._lent:
+            # What is sent may be held on to by a connection that is given up, and can't grow then.
+            self._rest, self._lent = bytearray(self._rest), False
         for piece in pieces:
             if hasher is not None:
                 hasher.update(piece)
@@ -46,13 +50,14 @@ class Gathering:
         """Return what waits as a part with its number, full or not."""
         part = (self._number, self._rest)
         self._number += 1
-        self._rest = bytearray()
+        self.forget()
         return part
 
-    def copy(self) -> bytes:
-        """Return what waits."""
-        return bytes(self._rest)
+    def lend(self) -> bytearray:
+        """Return what waits, without copying it; it stays as it is, whatever is added."""
+        self._lent = True
+        return self._rest
 
     def forget(self) -> None:
         """Free the memory."""
-        self._rest = bytearray()
+        self._rest, self._lent = bytearray(), False

@@ -61,14 +61,15 @@ class MemoryClient:
     """Keeps objects and unfinished uploads in dictionaries. One event loop uses it.
 
     ``objects`` and ``uploads`` (path and id to the parts by number) may be looked at and changed. ``calls`` tells what was
-    asked, in order. ``chunk`` is how much of a range arrives at once, ``clock`` what the store's clock says
-    at each writing, in microseconds.
+    asked, in order, and ``kinds`` what whole objects came as. ``chunk`` is how much of a range arrives at once, ``clock`` what
+    the store's clock says at each writing, in microseconds.
     """
 
     chunk: int = 256 * 1024
     objects: dict[str, _Stored] = field(default_factory=dict)
     uploads: dict[tuple[str, str], dict[int, bytes]] = field(default_factory=dict)
     calls: list[tuple[Call, str]] = field(default_factory=list)
+    kinds: list[type[Content]] = field(default_factory=list)
     in_parts: int = 0
     _faults: list[Fault] = field(default_factory=list)
     _waiting: list[Fault] = field(default_factory=list)
@@ -85,6 +86,7 @@ class MemoryClient:
 
     async def put(self, path: str, content: Content) -> None:
         """Store a whole object."""
+        self.kinds.append(type(content))
         fault = await self.meet(Call.PUT, path)
         self.objects[path] = _Stored(bytes(content), next(self.clock))
         await self._leave(fault)

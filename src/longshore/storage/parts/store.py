@@ -40,8 +40,8 @@ _ABORTS_AT_ONCE = 16
 class PartsStore:
     """Keeps objects in an object store.
 
-    Memory for writing is bounded: ``in_flight_bytes`` for the parts of all uploads that are on their way, and for each
-    upload that receives the part that it gathers, 8 MiB up to the first 8 GB of a blob.
+    Memory for writing is bounded: ``in_flight_bytes`` for what is on its way of all uploads, and for each upload that receives
+    the part that it gathers, 8 MiB up to the first 8 GB of a blob.
     """
 
     def __init__(

@@ -192,11 +192,12 @@ class PartsWriter:
 
     async def _with_tail(self, state: State) -> State:
         """Store what no part holds as an object of its own; its row comes first."""
-        content = self._gathering.copy()
+        content = self._gathering.lend()
         if not content:
             return state
         tail = await self._owner.helper()
-        await self._tools.client.put(str(tail), content)
+        async with self._tools.budget.hold(len(content)):
+            await self._tools.client.put(str(tail), content)
         return msgspec.structs.replace(state, tail=str(tail), tail_size=len(content))
 
     async def _durable(self) -> bool:
@@ -215,8 +216,10 @@ class PartsWriter:
     async def _put_whole(self) -> None:
         if self._tainted:
             await self._move()
-        # A request that is cut off may still be carried out, much later; so it is seen to its end.
-        await to_the_end(self._tools.client.put(str(self._key), self._gathering.copy()))
+        content = self._gathering.lend()
+        async with self._tools.budget.hold(len(content)):
+            # A request that is cut off may still be carried out, much later; so it is seen to its end.
+            await to_the_end(self._tools.client.put(str(self._key), content))
         self._remember(State())
         self._recorded = Checkpoint(self._offset)
         self._whole = True
@@ -230,7 +233,7 @@ class PartsWriter:
         tail = self._state.tail_key
         if tail is not None:
             content = await read_whole(self._tools.client, tail, self._state.tail_size)
-            for number, part in self._gathering.add([content]):
+            for number, part in await self._tools.threads.run(partial(self._gathering.add, [content])):
                 await self._send(number, part)
         self._loaded = True
 

@@ -132,9 +132,11 @@ class S3Client:
             try:
                 answer = await self._transport.ask(Asked("HEAD", self._key(path)))
             except S3Error as error:
-                if error.status == 404:
-                    return None
-                raise
+                if error.status != 404:
+                    raise
+                # No body says what is missing, the object or the bucket; a bucket that is gone lacks no object.
+                answers.page((await self._transport.ask(self._list_request({"max-keys": "1"}))).body)
+                return None
             return content_length(answer.headers)
 
     async def begin(self, path: str) -> str:

@@ -12,6 +12,7 @@ from longshore.oci.digest import Algorithm, Hasher
 from longshore.oci.errors import PayloadTooLarge
 from longshore.storage.conformance import content, entries, expect_error
 from longshore.storage.parts.client import BeginningLost, UploadMissing
+from longshore.storage.parts.gathering import Gathering
 from longshore.storage.parts.memory import Call, Fault, MemoryClient
 from longshore.storage.parts.sizes import MEBIBYTE, MOST_PARTS, PartSizes
 from longshore.storage.parts.state import State
@@ -429,3 +430,36 @@ async def test_a_state_that_is_none_of_ours_names_the_key(store: BlobStore, stat
     key = ObjectKey.fresh()
     error = await expect_error(StoreUnavailable, store.resume(key, 5, state))
     assert str(key) in error.message
+
+
+async def test_what_is_sent_whole_is_not_copied_and_counts(client: MemoryClient) -> None:
+    """Small objects and tails go out as they were gathered, and all that is on its way together stays below the limit."""
+    store = PartsStore(client, sizes=PartSizes(uniform=_PART), in_flight_bytes=1000)
+    gate = asyncio.Event()
+    for _ in range(5):
+        client.fail(Fault(Call.PUT, gate=gate))
+    sessions = [MemorySession() for _ in range(5)]
+    writers = [await store.create(session.key, session.claim()) for session in sessions]
+    for number, writer in enumerate(writers):
+        await _append(writer, _payload(400 if number < 4 else _PART + 400))
+    syncing = [asyncio.ensure_future(writer.sync()) for writer in writers]
+    await asyncio.sleep(0.05)
+    assert len(_asked(client, Call.PUT)) == 2
+    gate.set()
+    await asyncio.gather(*syncing)
+    assert len(_asked(client, Call.PUT)) == 5
+    assert set(client.kinds) == {bytearray}
+    for writer in writers:
+        await writer.close()
+    await store.close()
+
+
+async def test_what_was_sent_stays_as_it_was() -> None:
+    """More may be appended while a connection that was given up still holds on to what was sent."""
+    gathering = Gathering(PartSizes(uniform=_PART), 1)
+    gathering.add([b"first"])
+    with memoryview(gathering.lend()) as held:
+        assert gathering.add([b"second"]) == []
+        assert bytes(held) == b"first"
+    assert gathering.lend() == b"firstsecond"
+    assert gathering.cut() == (1, bytearray(b"firstsecond"))
