@@ -19,6 +19,7 @@ from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
 from longshore.config import Settings, SettingsError
 from longshore.database.connection import Database, Dialect
+from longshore.database.errors import DatabaseRefused
 from longshore.database.revisions import HEAD, current_revision, serves
 from longshore.database.sqlite import SQLiteDatabase
 from longshore.database.statement import Statement
@@ -201,6 +202,8 @@ async def prepare(settings: Settings, secret_key: bytes, kinds: Collection[Kind]
         await _migrate_embedded(settings)
     try:
         database = await open_database(settings)
+    except DatabaseRefused as error:
+        raise _wrong_database(error) from error
     except LongshoreError as error:
         _log.warning("the database is away", reason=error.message)
         return None
@@ -212,11 +215,20 @@ async def prepare(settings: Settings, secret_key: bytes, kinds: Collection[Kind]
         instance_id = await ensure_instance(database, secret_key)
         await (await open_marked_store(settings, instance_id, database)).close()
         return await first_start(settings, database)
+    except DatabaseRefused as error:
+        raise _wrong_database(error) from error
     except LongshoreError as error:
         _log.warning("not prepared", reason=str(error))
         return None
     finally:
         await database.close()
+
+
+def _wrong_database(error: DatabaseRefused) -> SettingsError:
+    return SettingsError(
+        f"LONGSHORE_DATABASE_URL: PostgreSQL is there and refuses: {error.answer}. Correct the URL, or make the database and its"
+        " user"
+    )
 
 
 async def first_start(settings: Settings, database: Database) -> str | None:

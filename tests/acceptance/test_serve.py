@@ -194,6 +194,24 @@ def test_on_postgresql_the_server_waits_for_the_migration(tmp_path: Path, postgr
         stop(process, log)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "answer"),
+    [
+        ("postgres@{}/longshoer", 'database "longshoer" does not exist'),
+        ("longshoer@{}/postgres", 'role "longshoer" does not exist'),
+        ("postgres@{}/postgres?sslmod=disable", "sslmod"),
+    ],
+)
+def test_a_database_that_refuses_is_an_error_of_the_settings(
+    tmp_path: Path, postgresql_server: str, wrong: str, answer: str
+) -> None:
+    """A name that isn't there, an option that nobody knows: what PostgreSQL said is said, and the start ends."""
+    url = "postgresql://" + wrong.format(postgresql_server.rpartition("@")[2])
+    told = _refused(_environment(tmp_path, LONGSHORE_DATABASE_URL=url, LONGSHORE_SECRET_KEY=KEY))
+    assert "LONGSHORE_DATABASE_URL" in told
+    assert answer in told
+
+
 def test_of_several_first_starts_one_prints_the_password(tmp_path: Path, postgresql_server: str) -> None:
     """Replicas that start together on an empty database make one administrator, and one of them tells the password."""
     url = asyncio.run(_fresh_database(postgresql_server))

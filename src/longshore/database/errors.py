@@ -3,9 +3,25 @@
 
 from __future__ import annotations
 
+from longshore.oci.errors import ServiceUnavailable
+
 
 class ConstraintViolation(Exception):  # noqa: N818 - named for what happened, like the rest of the tree
     """A constraint of the schema refused a change; the transaction was rolled back."""
+
+
+class DatabaseRefused(ServiceUnavailable):
+    """The database server is there and will not let us in with these settings.
+
+    Args:
+        answer: What it said, for the operator: it may name the database and the user.
+    """
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(
+            "The database refuses the registry. Its operator finds the reason in the server's log.", retry_after=2
+        )
+        self.answer = answer
 
 
 class UniqueViolation(ConstraintViolation):

@@ -17,14 +17,23 @@ from typing import Any
 import asyncpg
 
 from longshore.database.connection import Dialect, ReadFunction, Result, Row, WriteFunction
-from longshore.database.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
+from longshore.database.errors import CheckViolation, DatabaseRefused, ForeignKeyViolation, UniqueViolation
 from longshore.database.gathering import GatheredReads
 from longshore.database.statement import Statement
 from longshore.oci.errors import LongshoreError, ServiceUnavailable, StorageFull
 
 _RETRYABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 # What says that the server went away, stopped our statement or has no room, rather than that the statement was wrong.
+# What the settings are to blame for: waiting doesn't help.
+_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedObjectError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.ClientConfigurationError,
+)
 _AWAY = (
+    *_REFUSED,
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
@@ -32,8 +41,6 @@ _AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.PostgresSystemError,
     asyncpg.InternalServerError,
@@ -273,6 +280,8 @@ def _crowded() -> LongshoreError:
 def _unavailable(error: BaseException) -> LongshoreError:
     if isinstance(error, asyncpg.DiskFullError):
         return StorageFull("The disk of the database server is full. Free space there; reading goes on.")
+    if isinstance(error, _REFUSED):
+        return DatabaseRefused(str(error.args[0] if error.args else error))
     return ServiceUnavailable(
         f"The database did not answer ({type(error).__name__}). Try again; if it stays, look at LONGSHORE_DATABASE_URL"
         " and the database server's log.",
