@@ -7,9 +7,6 @@ import asyncio
 import shutil
 import time
 import tracemalloc
-import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -17,38 +14,16 @@ from structlog.testing import capture_logs
 
 from longshore.oci.digest import Algorithm
 from longshore.storage.conformance import content, entries, expect_error, write
-from longshore.storage.factory import open_store
-from longshore.storage.port import BlobWriter, NotDeleted, ObjectKey, ObjectMissing, OpenedStore, StoreUnavailable
+from longshore.storage.port import BlobWriter, ObjectKey, ObjectMissing, OpenedStore, StoreUnavailable
 from longshore.storage.refusals import StoreRefused
 from longshore.storage.s3.store import S3Store
 from longshore.storage.session import MemoryJournal, MemorySession
-from tests.faultystore import Fault, FaultyStore, said, standing_in
+from tests.faultystore import Fault, said
 from tests.objectstore import ObjectStore
+from tests.s3place import Place
 
 _MEBIBYTE = 1024 * 1024
 _PAYLOAD = bytes(range(256)) * 4096 * 12
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A store whose requests go through the stand-in, and one beside it that goes straight."""
-
-    store: OpenedStore
-    straight: OpenedStore
-    network: FaultyStore
-
-
-@pytest.fixture
-async def place(object_store: ObjectStore) -> AsyncIterator[_Place]:
-    bucket = object_store.bucket(f"faults-{uuid.uuid4().hex}")
-    async with standing_in(object_store.endpoint) as network:
-        url = object_store.url(bucket, endpoint=network.endpoint, part_size="5MiB", timeout="1")
-        store, straight = await open_store(url), await open_store(object_store.url(bucket))
-        try:
-            yield _Place(store, straight, network)
-        finally:
-            await store.close()
-            await straight.close()
 
 
 async def _sealed(store: OpenedStore, session: MemorySession) -> tuple[BlobWriter, MemoryJournal]:
@@ -61,7 +36,7 @@ async def _sealed(store: OpenedStore, session: MemorySession) -> tuple[BlobWrite
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (429, "")])
-async def test_a_server_that_asks_for_patience_gets_it(place: _Place, status: int, code: str) -> None:
+async def test_a_server_that_asks_for_patience_gets_it(place: Place, status: int, code: str) -> None:
     """Refused for the moment, a request is sent again, a little later each time."""
     place.network.fail(Fault("PUT", times=2, answer=(status, said(code) if code else b"", {})))
     key = ObjectKey.fresh()
@@ -70,7 +45,7 @@ async def test_a_server_that_asks_for_patience_gets_it(place: _Place, status: in
     assert await content(place.straight, key) == b"patience"
 
 
-async def test_a_server_that_never_recovers_is_given_up(place: _Place) -> None:
+async def test_a_server_that_never_recovers_is_given_up(place: Place) -> None:
     """Retries end at a deadline, with an error that says what the matter is."""
     place.network.fail(Fault("PUT", times=1000, answer=(503, said("SlowDown"), {})))
     started = time.monotonic()
@@ -81,7 +56,7 @@ async def test_a_server_that_never_recovers_is_given_up(place: _Place) -> None:
 
 
 @pytest.mark.parametrize("dropped", [True, False])
-async def test_an_answer_that_is_lost_does_no_harm(place: _Place, dropped: bool) -> None:
+async def test_an_answer_that_is_lost_does_no_harm(place: Place, dropped: bool) -> None:
     """A PUT that was carried out, and one that was not, are repeated when the connection breaks or hangs."""
     place.network.fail(Fault("PUT", dropped=True) if dropped else Fault("PUT", hang=True))
     key = ObjectKey.fresh()
@@ -90,7 +65,7 @@ async def test_an_answer_that_is_lost_does_no_harm(place: _Place, dropped: bool)
     assert await content(place.straight, key) == b"again"
 
 
-async def test_a_server_that_hangs_is_noticed(place: _Place) -> None:
+async def test_a_server_that_hangs_is_noticed(place: Place) -> None:
     """Without any progress a request ends after the timeout and its repetitions, and says so."""
     place.network.fail(Fault("HEAD", times=1000, hang=True))
     started = time.monotonic()
@@ -104,7 +79,7 @@ async def _size(store: OpenedStore) -> None:
 
 
 @pytest.mark.parametrize("stalls", [True, False])
-async def test_a_download_goes_on_where_it_broke(place: _Place, stalls: bool) -> None:
+async def test_a_download_goes_on_where_it_broke(place: Place, stalls: bool) -> None:
     """A connection that is cut or stalls in the middle of a body is replaced by a request for the rest."""
     session = MemorySession()
     writer, _ = await _sealed(place.straight, session)
@@ -127,7 +102,7 @@ async def test_a_download_goes_on_where_it_broke(place: _Place, stalls: bool) ->
         assert place.network.count("GET") == 2
 
 
-async def test_a_download_that_always_breaks_ends(place: _Place) -> None:
+async def test_a_download_that_always_breaks_ends(place: Place) -> None:
     """A body that never comes further is an error after a few attempts, never a short read."""
     key = ObjectKey.fresh()
     await write(place.straight, key, b"x" * _MEBIBYTE)
@@ -138,7 +113,7 @@ async def test_a_download_that_always_breaks_ends(place: _Place) -> None:
     assert place.network.count("GET", str(key)) < 10
 
 
-async def test_an_object_that_vanishes_in_the_middle_is_missing(place: _Place) -> None:
+async def test_an_object_that_vanishes_in_the_middle_is_missing(place: Place) -> None:
     """When the rest can't be had because somebody deleted the object, the reader says so."""
     key = ObjectKey.fresh()
     await write(place.straight, key, b"x" * _MEBIBYTE)
@@ -149,7 +124,7 @@ async def test_an_object_that_vanishes_in_the_middle_is_missing(place: _Place) -
     reader.close()
 
 
-async def test_a_stalled_client_costs_under_a_megabyte(place: _Place) -> None:
+async def test_a_stalled_client_costs_under_a_megabyte(place: Place) -> None:
     """What is read ahead of a client that takes nothing is bounded."""
     session = MemorySession()
     writer, _ = await _sealed(place.straight, session)
@@ -168,7 +143,7 @@ async def test_a_stalled_client_costs_under_a_megabyte(place: _Place) -> None:
     assert after - before < _MEBIBYTE
 
 
-async def test_an_error_inside_a_success_is_seen(place: _Place) -> None:
+async def test_an_error_inside_a_success_is_seen(place: Place) -> None:
     """A completion that begins with 200 and ends with an error is repeated, and what lasts is told."""
     for code, kind in (("InternalError", None), ("AccessDenied", StoreUnavailable)):
         session = MemorySession()
@@ -184,7 +159,7 @@ async def test_an_error_inside_a_success_is_seen(place: _Place) -> None:
         await session.discard(place.straight)
 
 
-async def test_a_completion_whose_answer_is_lost_is_not_repeated_in_effect(place: _Place) -> None:
+async def test_a_completion_whose_answer_is_lost_is_not_repeated_in_effect(place: Place) -> None:
     """The server completed and the answer is lost: the upload is gone, the object is there, and that is success."""
     session = MemorySession()
     writer, _ = await _sealed(place.store, session)
@@ -203,7 +178,7 @@ async def test_a_completion_whose_answer_is_lost_is_not_repeated_in_effect(place
         {"change_answer": lambda _: (503, b"<html>Try later</html>")},
     ],
 )
-async def test_an_upload_in_parts_is_begun_once_under_a_key(place: _Place, fault: dict[str, Any]) -> None:
+async def test_an_upload_in_parts_is_begun_once_under_a_key(place: Place, fault: dict[str, Any]) -> None:
     """When it isn't known whether one was begun, another one is under another key, and the former is unfinished."""
     place.network.fail(Fault("POST", contains="uploads", **fault))
     session = MemorySession()
@@ -221,7 +196,7 @@ async def test_an_upload_in_parts_is_begun_once_under_a_key(place: _Place, fault
     assert await content(place.straight, session.key) == _PAYLOAD
 
 
-async def test_a_beginning_that_surely_failed_is_repeated(place: _Place) -> None:
+async def test_a_beginning_that_surely_failed_is_repeated(place: Place) -> None:
     """What the server refused for the moment, without doing it, is asked for again under the same key."""
     place.network.fail(Fault("POST", contains="uploads", answer=(503, said("SlowDown"), {})))
     session = MemorySession()
@@ -232,7 +207,7 @@ async def test_a_beginning_that_surely_failed_is_repeated(place: _Place) -> None
     assert (place.network.count("POST", "uploads"), session.key, session.trash) == (2, key, {})
 
 
-async def test_a_part_that_changed_on_its_way_is_refused_and_sent_again(place: _Place) -> None:
+async def test_a_part_that_changed_on_its_way_is_refused_and_sent_again(place: Place) -> None:
     """Each request is signed with the hash of its content, so the server notices a flipped bit."""
     place.network.fail(Fault("PUT", contains="partNumber=1", change_body=lambda body: b"\xff" + body[1:]))
     session = MemorySession()
@@ -244,7 +219,7 @@ async def test_a_part_that_changed_on_its_way_is_refused_and_sent_again(place: _
 
 
 @pytest.mark.parametrize("tag", [b"", b"0123456789abcdef0123456789abcdef"])
-async def test_a_tag_that_is_not_the_parts_makes_no_object(place: _Place, tag: bytes) -> None:
+async def test_a_tag_that_is_not_the_parts_makes_no_object(place: Place, tag: bytes) -> None:
     """A tag that is missing, or another one than the server keeps, ends the upload instead of making a wrong object."""
 
     def change(head: bytes) -> bytes:
@@ -268,85 +243,7 @@ async def _seal_and_finish(store: OpenedStore, session: MemorySession) -> None:
         await writer.close()
 
 
-async def test_deletes_go_in_batches_and_singly_where_they_must(place: _Place) -> None:
-    """A thousand keys are one request; a server that doesn't know it gets one request for each key from then on."""
-    keys = [ObjectKey.fresh() for _ in range(1500)]
-    for key in keys[:3]:
-        await write(place.straight, key, b"x")
-    await place.store.delete(keys)
-    assert (place.network.count("POST", "delete"), place.network.count("DELETE")) == (2, 0)
-    assert [await place.straight.size(key) for key in keys[:3]] == [None] * 3
-    for key in keys[:3]:
-        await write(place.straight, key, b"x")
-    place.network.fail(Fault("POST", contains="delete", answer=(501, said("NotImplemented"), {})))
-    await place.store.delete(keys[:3])
-    await place.store.delete(keys[:3])
-    assert (place.network.count("POST", "delete"), place.network.count("DELETE")) == (3, 6)
-    assert [await place.straight.size(key) for key in keys[:3]] == [None] * 3
-
-
-async def test_what_a_batch_could_not_delete_is_told(place: _Place) -> None:
-    """Errors inside a success: what passes is tried again, what doesn't is told of, and of nothing else."""
-    keys = [ObjectKey.fresh() for _ in range(3)]
-    for key in keys:
-        await write(place.straight, key, b"x")
-    place.network.fail(Fault("POST", contains="delete", answer=(200, _refused(keys[0], "InternalError"), {})))
-    await place.store.delete(keys)
-    assert await place.straight.size(keys[0]) is None
-    place.network.fail(Fault("POST", contains="delete", answer=(200, _refused(keys[0], "AccessDenied"), {})))
-    with pytest.raises(NotDeleted, match=r"1 of 3 objects.*denies the access") as caught:
-        await place.store.delete(keys)
-    assert caught.value.keys == {keys[0]}
-
-
-async def test_of_a_batch_only_what_passes_is_tried_again(place: _Place) -> None:
-    """A key that is denied isn't asked for again with one that the server was too busy for."""
-    keys = [ObjectKey.fresh() for _ in range(3)]
-    both = _refused(keys[0], "AccessDenied", keys[1], "SlowDown")
-    place.network.fail(Fault("POST", contains="delete", answer=(200, both, {})))
-    with pytest.raises(NotDeleted) as caught:
-        await place.store.delete(keys)
-    assert caught.value.keys == {keys[0]}
-    assert [each.body.count(b"<Key>") for each in place.network.arrived if each.method == "POST"] == [3, 1]
-
-
-async def test_one_key_that_stays_keeps_no_other(place: _Place) -> None:
-    """One that is denied where each is deleted by itself, or whose parts stay, is told of, and all others are gone."""
-    keys = [ObjectKey.fresh() for _ in range(20)]
-    place.network.fail(Fault("POST", contains="delete", answer=(501, said("NotImplemented"), {})))
-    for contains, method in (("uploads", "GET"), (str(keys[4]), "DELETE")):
-        for key in keys:
-            await write(place.straight, key, b"x")
-        fault = Fault(method, contains=contains, answer=(403, said("AccessDenied"), {}))
-        place.network.fail(fault)
-        with pytest.raises(NotDeleted, match=r"1 of 20 objects.*denies the access") as caught:
-            await place.store.delete(keys, unfinished=[keys[4]])
-        assert fault.times == 0
-        assert caught.value.keys == {keys[4]}
-        left = [key for key in keys if await place.straight.size(key) is not None]
-        assert set(left) <= {keys[4]}
-    await place.straight.delete(keys)
-
-
-async def test_a_store_that_is_away_is_not_asked_about_each_key(place: _Place) -> None:
-    """When nothing moves, a delete with many unfinished uploads ends with the first of them, and names them all."""
-    place.network.fail(Fault("GET", contains="uploads", times=1000, hang=True))
-    place.network.fail(Fault("POST", contains="delete", times=1000, hang=True))
-    keys = [ObjectKey.fresh() for _ in range(100)]
-    started = time.monotonic()
-    with pytest.raises(NotDeleted, match=r"100 of 100 objects.*nothing moved") as caught:
-        await place.store.delete(keys, unfinished=keys)
-    assert caught.value.keys == set(keys)
-    assert time.monotonic() - started < 10
-
-
-def _refused(*told: ObjectKey | str) -> bytes:
-    """What is answered to a batch: keys, each with the code of its error."""
-    inner = (said(str(code), Key=str(key)).partition(b"?>")[2] for key, code in zip(told[::2], told[1::2], strict=True))
-    return b"<DeleteResult>" + b"".join(inner) + b"</DeleteResult>"
-
-
-async def test_parts_that_come_in_late_are_aborted_too(place: _Place) -> None:
+async def test_parts_that_come_in_late_are_aborted_too(place: Place) -> None:
     """A part that was on its way survives an abort; so it is looked for, and the upload aborted again."""
     session = MemorySession()
     writer, _ = await _sealed(place.store, session)
@@ -358,14 +255,14 @@ async def test_parts_that_come_in_late_are_aborted_too(place: _Place) -> None:
     assert place.network.count("GET", "max-parts") == 1
 
 
-async def test_a_server_without_conditions_is_marked_all_the_same(place: _Place) -> None:
+async def test_a_server_without_conditions_is_marked_all_the_same(place: Place) -> None:
     """Where a PUT can't be made conditional, the mark is looked for, written, and read again."""
     place.network.fail(Fault("PUT", contains="meta/instance", answer=(501, said("NotImplemented"), {})))
     await place.store.write_instance("database-1")
     assert await place.straight.read_instance() == "database-1"
 
 
-async def test_the_operator_is_told_what_the_server_said(place: _Place) -> None:
+async def test_the_operator_is_told_what_the_server_said(place: Place) -> None:
     """A client learns what to do, the log also the server's own words and the number of the request."""
     answer = (403, said("AccessDenied", "Nobody may."), {"x-amz-request-id": "R1"})
     place.network.fail(Fault("PUT", answer=answer))
@@ -377,7 +274,7 @@ async def test_the_operator_is_told_what_the_server_said(place: _Place) -> None:
     ]
 
 
-async def test_a_client_that_leaves_is_no_failure_of_the_store(place: _Place) -> None:
+async def test_a_client_that_leaves_is_no_failure_of_the_store(place: Place) -> None:
     """A reader that is closed while it waits ends at once, and the log says nothing of the store."""
     key = ObjectKey.fresh()
     await write(place.straight, key, b"x" * _MEBIBYTE)
@@ -393,7 +290,7 @@ async def test_a_client_that_leaves_is_no_failure_of_the_store(place: _Place) ->
 
 @pytest.mark.parametrize("header", [b"content-length", b"content-range"])
 @pytest.mark.parametrize("start", [0, 5])
-async def test_an_answer_about_another_range_is_not_believed(place: _Place, header: bytes, start: int) -> None:
+async def test_an_answer_about_another_range_is_not_believed(place: Place, header: bytes, start: int) -> None:
     """A cache that answers something else, or doesn't say how much, is an error instead of wrong bytes."""
     key = ObjectKey.fresh()
     await write(place.straight, key, b"0123456789" * 100)
@@ -411,7 +308,7 @@ async def test_an_answer_about_another_range_is_not_believed(place: _Place, head
         reader.close()
 
 
-async def test_a_bucket_that_is_gone_lacks_no_object(place: _Place, object_store: ObjectStore) -> None:
+async def test_a_bucket_that_is_gone_lacks_no_object(place: Place, object_store: ObjectStore) -> None:
     """Nothing is known of an object while its bucket is away, although the server answers 404 as for one that is missing."""
     key = ObjectKey.fresh()
     assert await place.store.size(key) is None
@@ -428,7 +325,7 @@ async def test_a_bucket_that_is_gone_lacks_no_object(place: _Place, object_store
     await expect_error(StoreUnavailable, place.store.size(key))
 
 
-async def test_pages_that_never_end_are_an_error(place: _Place) -> None:
+async def test_pages_that_never_end_are_an_error(place: Place) -> None:
     """A listing that is cut off, or begins again where it was, is told instead of ending early or never."""
     for method, contains, name, tokens in (
         ("GET", "list-type", b"ListBucketResult", b"<NextContinuationToken>again</NextContinuationToken>"),

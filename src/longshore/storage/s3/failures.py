@@ -196,7 +196,8 @@ def explain(error: S3Error | BrokenConnectionError, deed: str) -> StoreUnavailab
     if isinstance(error, BrokenConnectionError):
         kind = StoreRefused if error.refused else StoreUnavailable
         return kind(
-            f"The object store could not {deed}: {error}. The operator finds more in the server's log.",
+            f"The object store could not {deed}: {error}{'' if str(error).endswith('?') else '.'} The operator finds more in "
+            "the server's log.",
             for_operator=f"It said: {error.detail}." if error.detail else "",
         )
     if error.code == "NoSuchUpload":

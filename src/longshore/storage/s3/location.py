@@ -72,7 +72,12 @@ OPTIONS = (
         "30",
         "how long a request may stand still before it is given up and tried again",
     ),
-    Option("concurrency", "1 to 10,000", "64", "requests that a process has under way at once, downloads not counted"),
+    Option(
+        "concurrency",
+        "1 to 10,000",
+        "64",
+        "requests that a process has under way at once; downloads aren't counted, completions of uploads apart",
+    ),
 )
 KNOWN_OPTIONS = tuple(option.name for option in OPTIONS)
 
