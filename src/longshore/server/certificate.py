@@ -76,17 +76,22 @@ def load_certificate(settings: Settings) -> Certificate | None:
 
 
 class CertificateWatch:
-    """Looks at the files every two seconds and hands over a new certificate that can be served.
+    """Looks at the files every two seconds and offers a new certificate that can be served, each once.
 
     It compares content, not times: Kubernetes exchanges a symbolic link, and others keep the time of the original. The two
     files don't change at the same moment, so what doesn't fit together is refused only when it has stayed so.
     """
 
-    def __init__(self, settings: Settings, served: Certificate, exchange: Callable[[Certificate], None]) -> None:
+    def __init__(self, settings: Settings, served: Certificate, wake: Callable[[], None]) -> None:
+        """Calls `wake`, on the thread that watches, when there is something to `take`."""
         if settings.tls_cert is None or settings.tls_key is None:
             raise AssertionError
         self._chain, self._key = settings.tls_cert, settings.tls_key
-        self._exchange = exchange
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._offered: Certificate | None = None
+        # What was offered and has neither been served nor failed to be.
+        self._pending = ""
         self._served, self._expiry = served.digest, served.expiry
         self._seen = served.digest
         self._refused = ""
@@ -101,15 +106,23 @@ class CertificateWatch:
         """Somebody wants to know now; the answer is in the log."""
         self._asked.set()
 
+    def take(self) -> Certificate | None:
+        """What was offered last, if nobody has taken it: `is_served` or `was_not_served` must follow."""
+        with self._lock:
+            certificate, self._offered = self._offered, None
+        return certificate
+
     def is_served(self, certificate: Certificate) -> None:
         """The processes serve it now."""
         self._served, self._expiry = certificate.digest, certificate.expiry
         self._wait_until = 0.0
+        self._settle(certificate)
         _log.info("certificate exchanged", expires=_date(certificate.expiry))
 
-    def was_not_served(self, reason: str) -> None:
+    def was_not_served(self, certificate: Certificate, reason: str) -> None:
         """The processes could not be exchanged; it is tried again in a minute."""
         self._wait_until = time.monotonic() + _AGAIN_SECONDS
+        self._settle(certificate)
         _log.error("certificate not exchanged", setting=_NAMES, reason=reason, kept_expires=_date(self._expiry))
 
     def _run(self) -> None:
@@ -126,6 +139,11 @@ class CertificateWatch:
             digest = ""
         settled = asked or digest == self._seen
         self._seen = digest
+        # In this order: what is pending is served before it ceases to be pending.
+        if digest == self._pending:
+            if asked:
+                _log.info("certificate is being exchanged")
+            return
         if digest == self._served:
             self._refused = ""
             if asked:
@@ -141,7 +159,21 @@ class CertificateWatch:
             return
         self._refused = ""
         self._wait_until = time.monotonic() + _AGAIN_SECONDS
-        self._exchange(certificate)
+        self._offer(certificate)
+
+    def _offer(self, certificate: Certificate) -> None:
+        with self._lock:
+            replaced, self._offered = self._offered, certificate
+            self._pending = certificate.digest
+        if replaced is not None:
+            replaced.close()
+        self._wake()
+
+    def _settle(self, certificate: Certificate) -> None:
+        """Unless something newer was offered meanwhile, nothing is pending any more."""
+        with self._lock:
+            if self._pending == certificate.digest:
+                self._pending = ""
 
     def _refuse(self, mark: str, reason: str, *, again: bool) -> None:
         if again or mark != self._refused:

@@ -8,6 +8,7 @@ within the drain timeout.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -86,11 +87,10 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
         self._stopping = threading.Event()
         self._retiring: list[threading.Thread] = []
         self._certificate = certificate
-        self._next: Certificate | None = None
         self._watch: CertificateWatch | None = None
         if certificate is not None:
             self._show(certificate)
-            self._watch = CertificateWatch(settings, certificate, self._exchange)
+            self._watch = CertificateWatch(settings, certificate, self.main_loop_interrupt.set)
 
     def run(self) -> None:
         """Serves until it is told to stop.
@@ -104,6 +104,9 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Becomes unready at once and stops after the drain delay; a second signal doesn't wait."""
+        if os.getpid() != self.pid:
+            # A process that was forked just now and has no handler of its own yet: the server isn't meant.
+            raise SystemExit(0)
         wait = self._drain_delay > 0 and not self._state.draining
         self._state.drain()
         for state in list(self._states.values()):
@@ -169,7 +172,7 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
             if died and not self._respawn(died, spawn_target, target_loader):
                 self.interrupt_children = died
                 return
-            certificate, self._next = self._next, None
+            certificate = None if self._watch is None else self._watch.take()
             if certificate is not None:
                 self._serve_with(certificate, spawn_target, target_loader)
 
@@ -214,10 +217,7 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
         self._patience = _PATIENCE_SECONDS
         problem = self._wait_until_ready(made)
         if problem:
-            for worker in made:
-                worker.kill()
-                worker.join()
-                self._forget(worker)
+            self._abandon(made)
             return problem
         old, self.wrks = self.wrks, made
         for worker in made:
@@ -241,6 +241,21 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
             waiting = [worker for worker in waiting if not self._states[worker].ready]
             time.sleep(0.02)
         return ""
+
+    def _abandon(self, workers: Iterable[Any]) -> None:
+        """Takes new processes back: those that are ready may have connections and are seen off like old ones."""
+        serving, starting = [], []
+        for worker in workers:
+            if self._states[worker].ready:
+                serving.append(worker)
+            else:
+                worker.kill()
+                starting.append(worker)
+        for worker in starting:
+            worker.join()
+            self._forget(worker)
+        if serving:
+            self._retire(serving)
 
     def _retire(self, workers: list[Any]) -> None:
         self._ask_to_leave(workers)
@@ -278,11 +293,6 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
 
     # --- the certificate
 
-    def _exchange(self, certificate: Certificate) -> None:
-        """Hands a new certificate to the main thread."""
-        self._next = certificate
-        self.main_loop_interrupt.set()
-
     def _serve_with(self, certificate: Certificate, spawn_target: Any, target_loader: Any) -> None:
         old, watch = self._certificate, self._watch
         if old is None or watch is None:
@@ -291,8 +301,8 @@ class Supervisor(Server):  # type: ignore[misc, valid-type] # granian picks the 
         problem = self._replace(spawn_target, target_loader)
         if problem:
             self._show(old)
+            watch.was_not_served(certificate, problem)
             certificate.close()
-            watch.was_not_served(problem)
             return
         self._certificate = certificate
         old.close()
