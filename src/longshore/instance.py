@@ -226,8 +226,8 @@ async def prepare(settings: Settings, secret_key: bytes, kinds: Collection[Kind]
 
 def _wrong_database(error: DatabaseRefused) -> SettingsError:
     return SettingsError(
-        f"LONGSHORE_DATABASE_URL: PostgreSQL is there and refuses: {error.answer}. Correct the URL, or make the database and its"
-        " user"
+        f"LONGSHORE_DATABASE_URL: PostgreSQL is there and refuses: {error.answer}. Correct the URL, or make the database and"
+        " its user"
     )
 
 
