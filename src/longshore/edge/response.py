@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 
 from longshore.edge.asgi import Send
 from longshore.edge.request import ClientGone, Request
-from longshore.lifecycle import ProcessState
 
 Header = tuple[bytes, bytes]
 Give = Callable[[bytes], Awaitable[None]]
@@ -57,6 +56,14 @@ def json_response(status: int, value: Any, headers: list[Header] | None = None) 
     return Response(status, [_JSON, *(headers or [])], msgspec.json.encode(value))
 
 
+class Closing(Protocol):
+    """What knows whether each connection is to end with the answer that goes out on it next."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether that is so now."""
+
+
 class Sender:
     """Sends one response and remembers what the log line needs to know.
 
@@ -65,7 +72,7 @@ class Sender:
 
     __slots__ = ("_send", "_stall_seconds", "_state", "sent", "status")
 
-    def __init__(self, send: Send, *, stall_seconds: float, state: ProcessState) -> None:
+    def __init__(self, send: Send, *, stall_seconds: float, state: Closing) -> None:
         self._send = send
         self._stall_seconds = stall_seconds
         self._state = state

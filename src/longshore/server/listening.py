@@ -58,21 +58,32 @@ class Listeners:
             os.dup2(quiet.fileno(), self.descriptor(number), inheritable=False)
 
 
-def check_port(settings: Settings) -> None:
+def claim_port(settings: Settings) -> socket.socket:
     """Finds out whether the server will be able to listen, before anything is made or printed.
+
+    Close what is returned when the listening sockets exist. Sockets of one user that share a port share its connections as
+    well: without a claim two servers that start together would both find the port free, and each get a part of the requests.
 
     Raises:
         SettingsError: it won't.
     """
-    with socket.socket(_family(settings.host)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise SettingsError(
-                f"LONGSHORE_HOST, LONGSHORE_PORT: can't listen on {settings.host} port {settings.port} ({error.strerror})."
-                " Stop what listens there, or set LONGSHORE_PORT to another port"
-            ) from error
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        family = _family(settings.host)
+        address = socket.getaddrinfo(settings.host, settings.port, family, socket.SOCK_STREAM)[0][4]
+        if settings.port:
+            # A name that is no file and ends with its owner. Like ports it belongs to the network namespace.
+            claim.bind(f"\0longshore {os.getuid()} {address}")
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        claim.close()
+        raise SettingsError(
+            f"LONGSHORE_HOST, LONGSHORE_PORT: can't listen on {settings.host} port {settings.port} ({error.strerror})."
+            " Stop what listens there, or set LONGSHORE_PORT to another port"
+        ) from error
+    return claim
 
 
 def _listen(host: str, port: int, stall_seconds: float) -> socket.socket:

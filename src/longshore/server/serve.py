@@ -19,7 +19,7 @@ from longshore.config import Settings
 from longshore.server.background import WorkerProcess, run_worker
 from longshore.server.certificate import Certificate, load_certificate
 from longshore.server.environment import Role, lock_roles, metrics_directory, tune_allocator
-from longshore.server.listening import Listeners, check_port
+from longshore.server.listening import Listeners, claim_port
 from longshore.system.connections import Kind
 
 _KINDS: Mapping[Role, tuple[Kind, ...]] = {"all": ("api", "worker"), "api": ("api",), "worker": ("worker",)}
@@ -35,8 +35,7 @@ def serve(settings: Settings, role: Role) -> int:
     certificate = None if role == "worker" else load_certificate(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     locks = lock_roles(settings, role)
-    if role != "worker":
-        check_port(settings)
+    claim = None if role == "worker" else claim_port(settings)
     metrics = metrics_directory(settings, role)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics.resolve())
     tune_allocator()
@@ -51,17 +50,27 @@ def serve(settings: Settings, role: Role) -> int:
     password = asyncio.run(prepare(settings, secret_key, _KINDS[role]))
     announce(settings, password)
     try:
-        if role == "worker":
+        if claim is None:
             run_worker(settings, secret_key)
             return 0
-        return _serve_http(settings, secret_key, certificate, with_worker=role == "all")
+        stall_seconds = settings.transfer_timeout.total_seconds()
+        listeners = Listeners(settings.host, settings.port, settings.worker_processes, stall_seconds=stall_seconds)
+        claim.close()
+        return _serve_http(settings, secret_key, certificate, listeners, with_worker=role == "all")
     finally:
         shutil.rmtree(metrics, ignore_errors=True)
         for lock in locks:
             lock.close()
 
 
-def _serve_http(settings: Settings, secret_key: bytes, certificate: Certificate | None, *, with_worker: bool) -> int:
+def _serve_http(
+    settings: Settings,
+    secret_key: bytes,
+    certificate: Certificate | None,
+    listeners: Listeners,
+    *,
+    with_worker: bool,
+) -> int:
     from longshore.app import Application  # noqa: PLC0415 - only this role pays for the import
     from longshore.lifecycle import ProcessState  # noqa: PLC0415
     from longshore.server.supervisor import Supervisor  # noqa: PLC0415
@@ -73,8 +82,6 @@ def _serve_http(settings: Settings, secret_key: bytes, certificate: Certificate 
     def load(state: ProcessState) -> Application:
         return Application(settings, secret_key, state)
 
-    stall_seconds = settings.transfer_timeout.total_seconds()
-    listeners = Listeners(settings.host, settings.port, settings.worker_processes, stall_seconds=stall_seconds)
     worker = WorkerProcess(lambda: run_worker(settings, secret_key), listeners.close) if with_worker else None
     if worker is not None:
         worker.start()
