@@ -104,9 +104,10 @@ def test_stalled_and_vanished_uploads_go_on(tmp_path: Path) -> None:
                 time.sleep(0.05)
                 vanish(connection)
         wait_for(lambda: open_files(server) <= files + 12, 30, "the end of the uploads' connections")
-        for upload in uploads:
+        for number, upload in enumerate(uploads):
             offset = received(client, upload)
-            assert 0 < offset <= arrives
+            # Of a client that vanishes the kernel drops what the server hadn't read yet.
+            assert (0 if number % 2 else 1) <= offset <= arrives
             answer = client.put(upload, params={"digest": digest_of(blob)}, content=blob[offset:])
             assert answer.status_code == httpx.codes.CREATED, answer.text
         assert client.get(f"/v2/library/stalled/blobs/{digest_of(blob)}").content == blob
