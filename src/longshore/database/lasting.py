@@ -12,7 +12,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Hashable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -49,9 +48,12 @@ class ChangeMark:
         return self._memory[:]
 
     def change(self) -> None:
-        """Tells all processes that the database has changed."""
-        with suppress(OSError):
-            os.pwrite(self._descriptor, os.urandom(_MARK_BYTES), 0)
+        """Tells all processes that the database has changed.
+
+        Raises:
+            OSError: they weren't told. A file system that writes nothing in place needs room for it.
+        """
+        os.pwrite(self._descriptor, os.urandom(_MARK_BYTES), 0)
 
     def close(self) -> None:
         """Lets go of the file."""

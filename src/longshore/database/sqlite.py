@@ -20,11 +20,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from longshore.database.connection import Connection, Dialect, ReadFunction, Result, Row, WriteFunction
 from longshore.database.errors import CheckViolation, ConstraintViolation, ForeignKeyViolation, UniqueViolation
 from longshore.database.lasting import ChangeMark, LastingRows
 from longshore.database.statement import Statement
 from longshore.oci.errors import LongshoreError, ServiceUnavailable, StorageFull
+
+_log = structlog.get_logger("longshore.database")
 
 _BUSY_TIMEOUT_SECONDS = 5.0
 _BUSY_ATTEMPTS = 4
@@ -132,8 +136,11 @@ class SQLiteDatabase:
         except sqlite3.Error as error:
             raise _unavailable(error) from error
         self._cursor = self._reader.cursor()
-        self._mark = _mark(path)
-        self._lasting = None if self._mark is None else LastingRows(self._mark)
+        self._mark_path = path.with_name(f"{path.name}-changes")
+        self._mark: ChangeMark | None = None
+        self._lasting: LastingRows | None = None
+        self._untold = False
+        self._open_mark()
         self._reading: Connection = SQLiteConnection(self._reader)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -224,15 +231,47 @@ class SQLiteDatabase:
                 batch.append(job)
                 _run_in_savepoint(connection, job)
             connection.execute("COMMIT")
-            if self._mark is not None:
-                # Before anybody is told: who knows of the change reads it.
-                self._mark.change()
+            # Before anybody is told: who knows of the change reads it.
+            self._tell()
         except Exception as error:  # noqa: BLE001 - whatever fails here is the answer of every job of the batch
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             for job in batch:
                 job.error = _unavailable(error) if isinstance(error, sqlite3.Error) else error
         return batch, stop
+
+    def _open_mark(self) -> None:
+        """Opens the mark beside the database; where there can't be one, every row is read."""
+        try:
+            self._mark = ChangeMark(self._mark_path)
+            self._lasting = LastingRows(self._mark)
+        except OSError as error:
+            self._complain(error)
+
+    def _tell(self) -> None:
+        """Tells all processes of a commit; while that fails this one keeps no row, so it at least reads its own changes."""
+        if self._mark is None:
+            self._open_mark()
+        if self._mark is None:
+            return
+        try:
+            self._mark.change()
+        except OSError as error:
+            self._lasting = None
+            self._complain(error)
+            return
+        self._untold = False
+        if self._lasting is None:
+            self._lasting = LastingRows(self._mark)
+
+    def _complain(self, error: OSError) -> None:
+        if not self._untold:
+            _log.warning(
+                "other processes can't be told of changes: for two seconds they may show what was before one",
+                file=str(self._mark_path),
+                reason=error.strerror,
+            )
+        self._untold = True
 
     def _waited(self, seconds: float) -> list[_Job]:
         """Takes out of the queue whatever has been in it for so long."""
@@ -245,14 +284,6 @@ class SQLiteDatabase:
             else:
                 self._jobs.put(job)
         return waited
-
-
-def _mark(path: Path) -> ChangeMark | None:
-    """The mark beside the database; where there can't be one (a full or read-only disk), every row is read."""
-    try:
-        return ChangeMark(path.with_name(f"{path.name}-changes"))
-    except OSError:
-        return None
 
 
 def _begin(connection: sqlite3.Connection) -> None:

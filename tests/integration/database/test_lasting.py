@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -130,6 +132,47 @@ async def test_without_a_mark_every_row_is_read(path: Path) -> None:
         assert await value(database) == "newer"
     finally:
         await database.close()
+
+
+async def test_own_change_is_seen_although_nobody_can_be_told(
+    path: Path, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the mark can't be written the process that changes keeps nothing, until it can be written again."""
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert await value(database) == "old"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", fail)
+        await put(database, "new")
+        for text in ("newer", "newest"):
+            assert await value(database) != "old"
+            change_secretly(path, text)
+            assert await value(database) == text
+    await put(database, "last")
+    assert await value(database) == "last"
+    change_secretly(path, "secret")
+    assert await value(database) == "last"
+
+
+async def test_a_mark_that_could_not_be_opened_is_tried_again(path: Path) -> None:
+    """With each commit: then other processes are told again, and rows are kept."""
+    mark = path.parent / "things.db-changes"
+    mark.mkdir()
+    late = SQLiteDatabase(path)
+    mark.rmdir()
+    other = SQLiteDatabase(path)
+    try:
+        assert await value(other) == "old"
+        await put(late, "new")
+        assert await value(other) == "new"
+        assert await value(late) == "new"
+        change_secretly(path, "secret")
+        assert await value(late) == "new"
+    finally:
+        await late.close()
+        await other.close()
 
 
 class Rows:
