@@ -18,7 +18,7 @@ from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
 from longshore.config import Settings, SettingsError
-from longshore.database.connection import Database, Dialect
+from longshore.database.connection import Database, Dialect, Replaceable
 from longshore.database.errors import DatabaseRefused
 from longshore.database.revisions import HEAD, current_revision, serves
 from longshore.database.sqlite import SQLiteDatabase
@@ -455,7 +455,10 @@ class _Probe:
 
 
 async def _ask_database(database: Database) -> str:
-    await database.read(lambda connection: connection.value(_PING))
+    if isinstance(database, Replaceable):
+        await database.leave_standby()
+    else:
+        await database.read(lambda connection: connection.value(_PING))
     return _HEALTHY
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from longshore.database.statement import Statement
 
@@ -97,4 +97,17 @@ class Database(Protocol):
 
     async def close(self) -> None:
         """Finishes what is under way and closes every connection."""
+        ...
+
+
+@runtime_checkable
+class Replaceable(Protocol):
+    """A database whose place another server may have taken while this one still answers."""
+
+    async def leave_standby(self) -> None:
+        """Gives up what is left of connections to a server that takes no writes any more.
+
+        Raises:
+            ServiceUnavailable: there is none that takes them, or it can't be reached.
+        """
         ...

@@ -48,6 +48,8 @@ _AWAY = (
     # A statement that is sent between the server's farewell and the end of the connection.
     asyncpg.InternalClientError,
 )
+# False on a standby, too.
+_TAKES_WRITES = Statement("SELECT current_setting('transaction_read_only') = 'off'")
 _ATTEMPTS = 20
 _RETRY_SECONDS = 30.0
 _ACQUIRE_SECONDS = 10.0
@@ -171,6 +173,20 @@ class PostgreSQLDatabase:
                     raise _unavailable(error) from error
                 await asyncio.sleep(random.random() * 0.02 * (attempt + 1))  # noqa: S311 - jitter, not a secret
         raise AssertionError
+
+    async def leave_standby(self) -> None:
+        """Asks the server whether it takes writes; see `Replaceable.leave_standby`.
+
+        A primary that became a standby and still runs keeps its connections, and would let a process that only reads read the
+        past for ever. They are given up, and the question goes to whoever takes the writes now.
+        """
+        for _ in range(2):
+            if await self.read(lambda connection: connection.value(_TAKES_WRITES)):
+                return
+            await self._pool.expire_connections()
+        raise ServiceUnavailable(
+            "The database takes no writes. If it is a standby now, look at LONGSHORE_DATABASE_URL.", retry_after=2
+        )
 
     async def close(self) -> None:
         """Waits for the connections in use for a while and closes them all."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -87,24 +88,61 @@ async def test_a_server_that_hangs_is_given_up_for_the_next(
     await database.close()
 
 
-async def test_a_server_that_stopped_taking_writes_is_left(clusters: tuple[Cluster, Cluster]) -> None:
-    """A primary that came back as a standby refuses one write; the next one goes to the server that takes it."""
-    first, second = clusters
-    database = await PostgreSQLDatabase.open(_url(first, second), pool_size=1)
-    await database.read(lambda connection: connection.execute(_READ_ONLY))
-    connection = await asyncpg.connect(_url(first))
+@asynccontextmanager
+async def _refusing_writes(cluster: Cluster) -> AsyncIterator[None]:
+    """As a standby does, it refuses writes on the connections that are there."""
+    connection = await asyncpg.connect(_url(cluster))
     try:
         await connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
         await connection.execute("SELECT pg_reload_conf()")
-        with pytest.raises(ServiceUnavailable):
-            await database.write(lambda transaction: transaction.execute(_MAKE))
-        await database.write(lambda transaction: transaction.execute(_MAKE))
-        assert await _port(database) == second.port
+        yield
     finally:
         await connection.execute("SET transaction_read_only = off")
         await connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
         await connection.execute("SELECT pg_reload_conf()")
         await connection.close()
+
+
+async def test_a_server_that_stopped_taking_writes_is_left(clusters: tuple[Cluster, Cluster]) -> None:
+    """A primary that came back as a standby refuses one write; the next one goes to the server that takes it."""
+    first, second = clusters
+    database = await PostgreSQLDatabase.open(_url(first, second), pool_size=1)
+    await database.read(lambda connection: connection.execute(_READ_ONLY))
+    try:
+        async with _refusing_writes(first):
+            with pytest.raises(ServiceUnavailable):
+                await database.write(lambda transaction: transaction.execute(_MAKE))
+            await database.write(lambda transaction: transaction.execute(_MAKE))
+            assert await _port(database) == second.port
+    finally:
+        await database.close()
+
+
+async def test_a_process_that_only_reads_leaves_it_too(clusters: tuple[Cluster, Cluster]) -> None:
+    """What asks for its health finds out, all its connections are given up, and nothing was unready."""
+    first, second = clusters
+    database = await PostgreSQLDatabase.open(_url(first, second), pool_size=2)
+    try:
+        assert await _port(database) == first.port
+        await database.leave_standby()
+        await database.read(lambda connection: connection.execute(_READ_ONLY))
+        async with _refusing_writes(first):
+            await database.leave_standby()
+            assert await _port(database) == second.port
+    finally:
+        await database.close()
+
+
+async def test_a_server_without_another_that_takes_writes_is_not_well(clusters: tuple[Cluster, Cluster]) -> None:
+    """Until it takes them again."""
+    database = await PostgreSQLDatabase.open(_url(clusters[0]), pool_size=1)
+    try:
+        await database.read(lambda connection: connection.execute(_READ_ONLY))
+        async with _refusing_writes(clusters[0]):
+            with pytest.raises(ServiceUnavailable):
+                await database.leave_standby()
+        await database.leave_standby()
+    finally:
         await database.close()
 
 
