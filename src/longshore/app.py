@@ -26,9 +26,11 @@ from longshore.edge.origin import TrustedProxies
 from longshore.edge.page import welcome
 from longshore.edge.request import ClientGone, Request
 from longshore.edge.response import Response, Sender, json_response
-from longshore.instance import Instance, announce, first_start, missing_revision, open_database, open_instance
+from longshore.instance import Instance, open_instance
 from longshore.lifecycle import LEAVE, ProcessState, server_metrics
 from longshore.oci.errors import BadRequest, LongshoreError, NotFound, ServiceUnavailable, Unsupported
+from longshore.opening import missing_revision, open_database
+from longshore.preparation import announce, first_start
 
 _log = structlog.get_logger("longshore.app")
 

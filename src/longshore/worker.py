@@ -12,8 +12,9 @@ import structlog
 from longshore.config import Settings, SettingsError
 from longshore.database.connection import Database
 from longshore.events.sequencer import Sequencer
-from longshore.instance import missing_revision, open_database, open_marked_store, periods_of
+from longshore.marking import open_marked_store
 from longshore.oci.errors import LongshoreError
+from longshore.opening import missing_revision, open_database, periods_of
 from longshore.registry.reclaim import Reclaim
 from longshore.storage.port import OpenedStore
 from longshore.system.instance import ensure_instance

@@ -23,8 +23,8 @@ from longshore.identity.models import NewUser, User
 from longshore.identity.queries import UserQueries
 from longshore.identity.rules import generate_password
 from longshore.identity.service import UserService
-from longshore.instance import periods_of
 from longshore.oci.names import ProjectName, RepositoryName
+from longshore.opening import periods_of
 from longshore.projects.models import Project, Role, Visibility
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService

@@ -17,7 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from longshore.cli.workbench import ConfigOption, Output, OutputOption, fail, with_database
 from longshore.config import Settings
 from longshore.database.connection import Database
-from longshore.instance import open_marked_store, periods_of
+from longshore.marking import open_marked_store
+from longshore.opening import periods_of
 from longshore.registry.findings import Finding, OrphanReport, VerificationProgress
 from longshore.registry.orphans import Orphans
 from longshore.registry.verify import Verification

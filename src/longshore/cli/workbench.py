@@ -49,7 +49,7 @@ def fail(message: str, *, code: int) -> NoReturn:
 def with_database(config: Path | None, work: Callable[[Settings, Database], Awaitable[Result]]) -> Result:
     """Runs `work` with the settings and an open database whose schema this release can work on."""
     # Imported here: `version` and `serve` don't pay for it.
-    from longshore.instance import missing_revision, open_database  # noqa: PLC0415
+    from longshore.opening import missing_revision, open_database  # noqa: PLC0415
     from longshore.system.instance import ensure_instance  # noqa: PLC0415
     from longshore.system.secret import load_secret_key  # noqa: PLC0415
 

@@ -17,9 +17,10 @@ from longshore.app import Application
 from longshore.config import Settings, SettingsError
 from longshore.database.connection import Database
 from longshore.database.migrate import migrate_sqlite
-from longshore.instance import open_marked_store, prepare
 from longshore.lifecycle import ProcessState, ServerState
+from longshore.marking import open_marked_store
 from longshore.oci.errors import ServiceUnavailable
+from longshore.preparation import prepare
 from tests.objectstore import ObjectStore
 
 

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from longshore.config import Settings, SettingsError
-from longshore.instance import prepare
+from longshore.preparation import prepare
 from longshore.system.connections import Kind, Share
 from tests.conftest import _TEMPLATE
 from tests.databases import postgresql_database

@@ -7,9 +7,9 @@ import asyncio
 
 import pytest
 
-from longshore import instance
-from longshore.instance import _Probe
+from longshore import probes
 from longshore.oci.errors import ServiceUnavailable
+from longshore.probes import Probe
 
 
 class Component:
@@ -32,7 +32,7 @@ class Component:
 async def test_what_is_wrong_is_said() -> None:
     """The reason is the component's own, and it is healthy again as soon as it answers."""
     component = Component()
-    probe = _Probe(component.ask)
+    probe = Probe(component.ask)
     assert await probe.state() == "healthy"
     component.error = ServiceUnavailable("It is away.")
     assert await probe.state() == "It is away."
@@ -42,10 +42,10 @@ async def test_what_is_wrong_is_said() -> None:
 
 async def test_what_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first to ask waits for a while, the next ones are told at once, and nobody asks twice meanwhile."""
-    monkeypatch.setattr(instance, "_PROBE_SECONDS", 0.2)
-    monkeypatch.setattr(instance, "_KNOWN_SECONDS", 0.01)
+    monkeypatch.setattr(probes, "_PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(probes, "_KNOWN_SECONDS", 0.01)
     component = Component()
-    probe = _Probe(component.ask)
+    probe = Probe(component.ask)
     assert await probe.state() == "healthy"
     component.gate.clear()
     loop = asyncio.get_running_loop()
