@@ -78,9 +78,11 @@ _HOLD = Statement(
     "UPDATE repository_blobs SET lease_until = NULL WHERE repository_id = :repository_id AND blob_id = ANY(:blob_ids)"
     " AND lease_until IS NOT NULL"
 )
+# A manifest that is pushed again may have a blob that couldn't be seen: hidden while it was deleted, or damaged.
 _WANT = Statement(
     "INSERT INTO manifest_wants (manifest_id, repository_id, digest)"
-    " SELECT CAST(:id AS BIGINT), CAST(:repository_id AS BIGINT), each.value FROM {each:digests} WHERE true"
+    " SELECT CAST(:id AS BIGINT), CAST(:repository_id AS BIGINT), each.value FROM {each:digests} WHERE NOT EXISTS ("
+    "SELECT 1 FROM manifest_blobs mb JOIN blobs b ON b.id = mb.blob_id WHERE mb.manifest_id = :id AND b.digest = each.value)"
     " ON CONFLICT DO NOTHING"
 )
 _WANT_NO_MORE = Statement("DELETE FROM manifest_wants WHERE manifest_id = :id AND digest = ANY(:digests)")

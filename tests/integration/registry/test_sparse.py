@@ -83,3 +83,27 @@ async def test_a_child_that_comes_after_its_index_is_linked(world: World) -> Non
     assert await world.live() == {str(child), str(index)}
     await ManifestDeletion(world.database, world.periods).delete(project_id, "app", index, **ALICE)
     assert await world.live() == set()
+
+
+async def test_a_revived_manifest_wants_nothing_that_it_has(world: World) -> None:
+    """Pushed again after its deletion and that of its blob, it has the blob again, and doesn't want it beside."""
+    project_id = await world.project(sparse="any")
+    layer = world.layer()
+    image = await world.image(project_id, layer, tags=["v1"])
+    await ManifestDeletion(world.database, world.periods).delete(project_id, "app", image, actor="test", reason="test")
+    await world.blobs.delete(project_id, "app", Digest.of(layer))
+    assert await world.image(project_id, layer, tags=["v1"], upload=False) == image
+    assert await world.value("SELECT count(*) FROM manifest_wants") == 0
+    assert (await world.blobs.find(project_id, "app", Digest.of(layer))).size == len(layer)
+
+
+async def test_a_manifest_wants_no_damaged_blob_that_it_has(world: World) -> None:
+    """Pushed again while a blob of its own is known to be damaged, it still has it: the next push of the blob heals it."""
+    project_id = await world.project(sparse="any")
+    layer = world.layer()
+    await world.image(project_id, layer, tags=["v1"])
+    await world.sql("UPDATE blobs SET damaged = :yes", yes=True)
+    await world.image(project_id, layer, tags=["v1"], upload=False)
+    assert await world.value("SELECT count(*) FROM manifest_wants") == 0
+    await world.upload(project_id, layer)
+    assert (await world.blobs.find(project_id, "app", Digest.of(layer))).size == len(layer)
