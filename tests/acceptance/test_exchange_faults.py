@@ -71,12 +71,15 @@ def _take_slowly(connection: ssl.SSLSocket) -> str:
     head, _, body = head.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200"), head
     taken = 0
-    while taken < SIZE and body:
+    while True:
         found.update(body)
         taken += len(body)
+        if taken == SIZE:
+            break
         if taken % (SIZE // PIECES) < len(body):
             time.sleep(SECONDS / PIECES)
         body = connection.recv(65536)
+        assert body, f"the connection was cut off after {taken} bytes"
     return f"sha256:{found.hexdigest()}"
 
 
