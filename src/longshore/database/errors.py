@@ -14,7 +14,7 @@ class DatabaseRefused(ServiceUnavailable):
     """The database server is there and will not let us in with these settings.
 
     Args:
-        answer: What it said, for the operator: it may name the database and the user.
+        answer: What it said, for the operator: it may name the database and the user. ``str`` gives it, for log and terminal.
     """
 
     def __init__(self, answer: str) -> None:
@@ -22,6 +22,10 @@ class DatabaseRefused(ServiceUnavailable):
             "The database refuses the registry. Its operator finds the reason in the server's log.", retry_after=2
         )
         self.answer = answer
+
+    def __str__(self) -> str:
+        """What the operator needs to know."""
+        return f"PostgreSQL refuses ({self.answer}): look at LONGSHORE_DATABASE_URL."
 
 
 class UniqueViolation(ConstraintViolation):
