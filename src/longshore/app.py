@@ -258,7 +258,13 @@ class Application:
                 missing = await missing_revision(database)
                 if missing is None:
                     instance = await open_instance(self._settings, self._secret_key, database)
-                    announce(self._settings, await first_start(self._settings, database))
+                    try:
+                        announce(self._settings, await first_start(self._settings, database))
+                    except BaseException:
+                        # The next attempt opens everything anew.
+                        await instance.close()
+                        database = None
+                        raise
                     self._distribution = DistributionAPI(instance.distribution)
                     self._readiness.reason = "The API is being loaded."
                     self._readiness.instance = instance
