@@ -140,7 +140,7 @@ class CertificateWatch:
         settled = asked or digest == self._seen
         self._seen = digest
         # In this order: what is pending is served before it ceases to be pending.
-        if digest == self._pending:
+        if digest and digest == self._pending:
             if asked:
                 _log.info("certificate is being exchanged")
             return
