@@ -179,7 +179,7 @@ async def test_a_postgresql_that_cannot_be_reached_is_503(postgresql_server: str
     for _ in range(2):
         with pytest.raises(ServiceUnavailable) as caught:
             await _count(database)
-        assert "LONGSHORE_DATABASE_URL" in caught.value.message
+        assert "LONGSHORE_DATABASE_URL" in str(caught.value)
     await database.close()
 
 
