@@ -14,7 +14,6 @@ from typing import Final, TypeVar
 
 from longshore.access import policy
 from longshore.access.errors import AuthenticationRequired
-from longshore.access.memory import Remembered
 from longshore.access.models import (
     PROJECT_LIST,
     REPOSITORY_PULL,
@@ -30,6 +29,7 @@ from longshore.access.models import (
 )
 from longshore.access.ports import Accounts
 from longshore.database.connection import Database
+from longshore.database.memory import Remembered
 from longshore.oci.errors import Denied, LongshoreError, NameUnknown, NotFound, Unauthorized
 from longshore.oci.names import ProjectName, RepositoryName
 from longshore.projects.queries import ProjectQueries

@@ -63,12 +63,6 @@ async def listing(page: Page, load: Load[_Item]) -> Listing[_Item]:
     return Listing(*await load(page.offset, _FARTHEST if page.size is None else page.size))
 
 
-def exactly(page: Page, items: list[_Item]) -> Listing[_Item]:
-    """A page of items that are all known."""
-    end = None if page.size is None else page.offset + page.size
-    return Listing(items[page.offset : end], len(items))
-
-
 def page_headers(request: Request, path: str, page: Page, total: int) -> dict[str, str]:
     """`X-Total-Count`, and `Link` to the pages before and after if there are any.
 

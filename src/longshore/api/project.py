@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -19,7 +18,6 @@ from longshore.access.models import (
     Principal,
     PrincipalKind,
     ProjectFacts,
-    Visibility,
 )
 from longshore.api.authentication import authorise_creating_projects
 from longshore.api.documents.project import (
@@ -30,27 +28,17 @@ from longshore.api.documents.project import (
     ProjectSummaryQuota,
     shown_project,
 )
-from longshore.api.paging import Listing, Page, exactly, listing
-from longshore.api.query import Term, is_true, parse_flag, parse_q
+from longshore.api.paging import listing
+from longshore.api.query import is_true, parse_flag
 from longshore.api.request import APIRequest
 from longshore.api.serialising import answer, created, empty
 from longshore.api.services import APIServices
-from longshore.edge.request import Request
+from longshore.listing.models import Exact, Fuzzy, Wanted
 from longshore.oci.errors import BadRequest, NotFound, Unprocessable
 from longshore.oci.names import ProjectName
 from longshore.projects.models import Project as StoredProject
 
 _LOCATION = "/api/v2.0/projects/"
-
-
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """Which projects a list has: a part of the name or the whole, public or not, and whose."""
-
-    name: str
-    exact: bool
-    public: bool | None
-    owner: str
 
 
 class ProjectController(Controller):
@@ -61,11 +49,15 @@ class ProjectController(Controller):
     @get(operation_id="listProjects")
     async def list_projects(self, request: APIRequest) -> Response[list[Project]]:
         """The projects that the caller may see, by name."""
-        page, wanted = request.page(), _parse_filter(request.incoming)
+        page, wanted = request.page(), _parse_list(request)
         detailed = is_true(request.incoming.parameter("with_detail") or "true")
         services, principal = request.services, request.caller.principal
         visible = await services.access.visible_projects(principal)
-        found = await _list(services, visible, wanted, page)
+
+        async def load(offset: int, limit: int) -> tuple[list[StoredProject], int]:
+            return await services.project_queries.page(visible, wanted, offset=offset, limit=limit)
+
+        found = await listing(page, load)
         shown = await _shown(services, principal, found.items, detailed=detailed)
         return answer(shown, headers=request.page_headers(page, found))
 
@@ -157,28 +149,14 @@ class ProjectController(Controller):
         return answer(ProjectSummary(repo_count=found.repository_count, quota=quota, **members))
 
 
-def _parse_filter(request: Request) -> _Filter:
-    term = parse_q(request, "name").get("name", Term(request.parameter("name") or "", fuzzy=True))
-    return _Filter(term.text, not term.fuzzy, parse_flag(request, "public"), request.parameter("owner") or "")
-
-
-async def _list(services: APIServices, visible: Visibility, wanted: _Filter, page: Page) -> Listing[StoredProject]:
-    queries = services.project_queries
-    if wanted.exact:
-        project = await queries.project(ProjectName(wanted.name))
-        shown = project is not None and visible.shows(project.facts) and _matches(project, wanted)
-        return exactly(page, [project] if project is not None and shown else [])
-
-    async def load(offset: int, limit: int) -> tuple[list[StoredProject], int]:
-        return await queries.page(
-            visible, name=wanted.name, public=wanted.public, owner=wanted.owner, offset=offset, limit=limit
-        )
-
-    return await listing(page, load)
-
-
-def _matches(project: StoredProject, wanted: _Filter) -> bool:
-    return wanted.public in {None, project.public} and wanted.owner in {"", project.owner_name}
+def _parse_list(request: APIRequest) -> Wanted:
+    incoming = request.incoming
+    name, owner, public = incoming.parameter("name"), incoming.parameter("owner"), parse_flag(incoming, "public")
+    return request.wanted().also(
+        name=Fuzzy(name) if name else None,
+        owner=Exact(owner) if owner else None,
+        public=None if public is None else Exact("true" if public else "false"),
+    )
 
 
 async def _project(services: APIServices, facts: ProjectFacts) -> StoredProject:

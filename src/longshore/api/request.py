@@ -12,10 +12,11 @@ from litestar import Request as FrameworkRequest
 
 from longshore.access.models import Caller
 from longshore.api.paging import Listing, Page, page_headers, parse_page
-from longshore.api.query import is_true
+from longshore.api.query import is_true, parse_wanted
 from longshore.api.serialising import Read, read
 from longshore.api.services import APIServices
 from longshore.edge.request import Request
+from longshore.listing.models import Wanted
 from longshore.oci.errors import Unprocessable
 from longshore.oci.names import ProjectName
 
@@ -81,6 +82,14 @@ class APIRequest(FrameworkRequest[Any, Any, Any]):
             Unprocessable: `page` or `page_size` isn't acceptable.
         """
         return parse_page(self.incoming)
+
+    def wanted(self) -> Wanted:
+        """What `q` and `sort` ask a list for.
+
+        Raises:
+            BadRequest: one of them doesn't parse.
+        """
+        return parse_wanted(self.incoming)
 
     def page_headers(self, page: Page, listing: Listing[Any]) -> dict[str, str]:
         """The headers of a page: its total, and links to its neighbours."""

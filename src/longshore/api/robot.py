@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar import Controller, Response, delete, get, patch, post, put
@@ -30,15 +29,13 @@ from longshore.api.documents.robot import (
     shown_created,
     shown_robot,
 )
-from longshore.api.paging import Listing, Page, exactly, listing
-from longshore.api.query import Term, parse_q
+from longshore.api.paging import listing
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
-from longshore.edge.request import Request
+from longshore.listing.models import Exact, Wanted
 from longshore.oci.errors import BadRequest
 from longshore.robots.models import Robot as StoredRobot
 from longshore.robots.models import RobotLevel
-from longshore.robots.queries import RobotQueries
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
@@ -51,12 +48,17 @@ class RobotController(Controller):
     @get(operation_id="ListRobot")
     async def list_robots(self, request: APIRequest) -> Response[list[Robot]]:
         """The robots of the system, or of the project that `q` names (`Level=project,ProjectID=1`)."""
-        page, wanted = request.page(), _parse_filter(request.incoming)
-        if wanted.project_id is None:
+        page, wanted = request.page(), request.wanted()
+        project_id = _whose(wanted)
+        if project_id is None:
             await request.services.access.authorise_system(request.caller, ROBOT_LIST)
         else:
-            await request.services.access.authorise_project(request.caller, ROBOT_LIST, wanted.project_id)
-        found = await _list(request.services.robot_queries, wanted, page)
+            await request.services.access.authorise_project(request.caller, ROBOT_LIST, project_id)
+
+        async def load(offset: int, limit: int) -> tuple[list[StoredRobot], int]:
+            return await request.services.robot_queries.page(project_id, wanted, offset=offset, limit=limit)
+
+        found = await listing(page, load)
         return answer([shown_robot(robot) for robot in found.items], headers=request.page_headers(page, found))
 
     @post(operation_id="CreateRobot")
@@ -116,39 +118,17 @@ class RobotController(Controller):
         return empty()
 
 
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """Which robots a list has: of a project or (None) of the system, and what is in their names."""
-
-    project_id: int | None
-    name: Term
-
-
-def _parse_filter(request: Request) -> _Filter:
-    terms = parse_q(request, "Level", "ProjectID", "name")
-    name = terms.get("name", Term("", fuzzy=True))
-    level = terms.get("Level", Term(RobotLevel.SYSTEM.value)).text
-    if level == RobotLevel.SYSTEM.value:
-        return _Filter(None, name)
-    if level != RobotLevel.PROJECT.value:
-        raise BadRequest(f"q: Level is system or project, not {level[:40]!a}.")
-    project = terms.get("ProjectID", Term("")).text
-    if _NUMBER.fullmatch(project) is None:
+def _whose(wanted: Wanted) -> int | None:
+    """Whose robots a list has: those of a project, or (None) of the system."""
+    level = wanted.conditions.get("level", Exact(RobotLevel.SYSTEM.value))
+    if level not in {Exact(RobotLevel.SYSTEM.value), Exact(RobotLevel.PROJECT.value)}:
+        raise BadRequest("q: Level is system or project, as Level=project,ProjectID=1.")
+    if level == Exact(RobotLevel.SYSTEM.value):
+        return None
+    project = wanted.conditions.get("project_id")
+    if not isinstance(project, Exact) or _NUMBER.fullmatch(project.text) is None:
         raise BadRequest("q: the robots of a project are asked for with its number, as Level=project,ProjectID=1.")
-    return _Filter(int(project), name)
-
-
-async def _list(queries: RobotQueries, wanted: _Filter, page: Page) -> Listing[StoredRobot]:
-    # Harbor's stored name of a project's robot has the project in front: `project+name`.
-    part = wanted.name.text.rpartition("+")[2]
-
-    async def load(offset: int, limit: int) -> tuple[list[StoredRobot], int]:
-        return await queries.page(wanted.project_id, name=part, offset=offset, limit=limit)
-
-    if wanted.name.fuzzy:
-        return await listing(page, load)
-    robot = await queries.named(wanted.project_id, part)
-    return exactly(page, [robot] if robot is not None and robot.shown_name(prefix="") == wanted.name.text else [])
+    return int(project.text)
 
 
 async def _own_grants(request: APIRequest) -> Grants | None:

@@ -24,13 +24,12 @@ from longshore.api.documents.user import (
     UserSysAdminFlag,
     shown_user,
 )
-from longshore.api.paging import Listing, Page, exactly, listing
-from longshore.api.query import Term, parse_q
+from longshore.api.paging import listing
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
-from longshore.edge.request import Request
-from longshore.identity.models import ADMIN_ID, User
+from longshore.identity.models import User
 from longshore.identity.queries import UserQueries
+from longshore.listing.models import Fuzzy
 from longshore.oci.errors import NotFound
 
 
@@ -42,9 +41,15 @@ class UserController(Controller):
     @get(operation_id="listUsers")
     async def list_users(self, request: APIRequest) -> Response[list[UserResp]]:
         """The users by name, without the first administrator."""
-        page, username, email = request.page(), _term(request.incoming, "username"), _term(request.incoming, "email")
+        page, wanted = request.page(), request.wanted()
+        username, email = request.incoming.parameter("username"), request.incoming.parameter("email")
+        wanted = wanted.also(username=Fuzzy(username) if username else None, email=Fuzzy(email) if email else None)
         await request.services.access.authorise_system(request.caller, USER_LIST)
-        found = await _list(request.services.user_queries, username, email, page)
+
+        async def load(offset: int, limit: int) -> tuple[list[User], int]:
+            return await request.services.user_queries.page(wanted, offset=offset, limit=limit)
+
+        found = await listing(page, load)
         return answer([shown_user(user) for user in found.items], headers=request.page_headers(page, found))
 
     @post(operation_id="createUser")
@@ -105,26 +110,6 @@ class UserController(Controller):
         else:
             await users.reset_password(number, new, by=principal)
         return empty()
-
-
-def _term(request: Request, name: str) -> Term:
-    return parse_q(request, name).get(name, Term(request.parameter(name) or "", fuzzy=True))
-
-
-async def _list(queries: UserQueries, username: Term, email: Term, page: Page) -> Listing[User]:
-    async def load(offset: int, limit: int) -> tuple[list[User], int]:
-        return await queries.page(username=username.text, email=email.text, offset=offset, limit=limit)
-
-    if username.fuzzy and email.fuzzy:
-        return await listing(page, load)
-    user = await (queries.user_by_email(email.text) if username.fuzzy else queries.user_by_name(username.text))
-    if user is None or user.id == ADMIN_ID or not (_meets(username, user.username) and _meets(email, user.email or "")):
-        return exactly(page, [])
-    return exactly(page, [user])
-
-
-def _meets(term: Term, value: str) -> bool:
-    return term.text.lower() in value.lower() if term.fuzzy else term.text == value
 
 
 async def _user(queries: UserQueries, user_id: int) -> User:

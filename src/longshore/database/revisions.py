@@ -6,7 +6,7 @@ from __future__ import annotations
 from longshore.database.connection import Connection, Database, Dialect
 from longshore.database.statement import Statement
 
-HEAD = "0001"
+HEAD = "0008"
 
 _HAS_TABLE = {
     Dialect.SQLITE: Statement("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"),

@@ -7,6 +7,9 @@ from longshore.access.models import Account
 from longshore.database.connection import Connection, Database, Row
 from longshore.database.statement import Statement
 from longshore.identity.models import ADMIN_ID, User
+from longshore.listing.columns import Column, Kind
+from longshore.listing.models import EVERYTHING, Wanted
+from longshore.listing.statements import List
 
 _USER = """
     SELECT id, username, email, realname, comment, sysadmin, access_version, created_at, updated_at
@@ -16,18 +19,26 @@ _BY_ID = Statement(f"{_USER} AND id = :id")
 _BY_NAME = Statement(f"{_USER} AND username = :name")
 _BY_EMAIL = Statement(f"{_USER} AND email = :email")
 _ACCOUNT = Statement("SELECT access_version, sysadmin FROM users WHERE id = :id AND deleted_at IS NULL")
-_FILTER = f"""
-    id <> {ADMIN_ID} AND deleted_at IS NULL
-    AND (:username = '' OR lower(username) LIKE :username ESCAPE '!') AND (:email = '' OR lower(email) LIKE :email ESCAPE '!')
-"""
-# What comes before the page is skipped in the index ix_users_listing, which has all that the filter looks at.
-_PAGE = Statement(
-    f"""
-    {_USER} AND username IN (SELECT username FROM users WHERE {_FILTER} ORDER BY username LIMIT :limit OFFSET :offset)
-    ORDER BY username
-    """
+_LIST = List(
+    source="users u",
+    scope=f"u.deleted_at IS NULL AND u.id <> {ADMIN_ID}",
+    key="u.id",
+    columns={
+        "user_id": Column("u.id", Kind.NUMBER, unique=True),
+        "username": Column("u.username", unique=True),
+        "email": Column("coalesce(u.email, '')"),
+        "realname": Column("u.realname"),
+        "comment": Column("u.comment"),
+        "sysadmin_flag": Column("u.sysadmin", Kind.FLAG),
+        "creation_time": Column("u.created_at", Kind.TIME),
+        "update_time": Column("u.updated_at", Kind.TIME),
+    },
+    order="username",
+    rows=(
+        "SELECT u.id, u.username, u.email, u.realname, u.comment, u.sysadmin, u.access_version, u.created_at, u.updated_at"
+        " FROM page JOIN users u ON u.id = page.id"
+    ),
 )
-_TOTAL = Statement(f"SELECT count(*) FROM users WHERE {_FILTER}")
 _FIRST_SYSADMIN = Statement("SELECT min(id) FROM users WHERE sysadmin AND deleted_at IS NULL")
 
 
@@ -57,18 +68,18 @@ class UserQueries:
         row = await self._database.read(lambda connection: connection.one(_BY_EMAIL, email=email))
         return None if row is None else _user(row)
 
-    async def page(
-        self, *, username: str = "", email: str = "", offset: int = 0, limit: int = 100
-    ) -> tuple[list[User], int]:
-        """The users behind the first `offset` by name, at most `limit`, and how many there are on all pages together.
+    async def page(self, wanted: Wanted = EVERYTHING, *, offset: int = 0, limit: int = 100) -> tuple[list[User], int]:
+        """The users behind the first `offset`, at most `limit`, and how many there are on all pages together.
 
-        `username` and `email` are parts of them in any case, empty for all. As in Harbor the first administrator isn't listed.
+        They come by name unless `wanted` says otherwise. As in Harbor the first administrator isn't listed.
+
+        Raises:
+            BadRequest: a condition doesn't fit its key.
         """
-        filters = {"username": _like(username), "email": _like(email)}
 
         async def read(connection: Connection) -> tuple[list[User], int]:
-            rows = await connection.all(_PAGE, offset=offset, limit=limit, **filters)
-            return [_user(row) for row in rows], await connection.value(_TOTAL, **filters)
+            rows, total = await _LIST.page(connection, wanted, offset=offset, limit=limit)
+            return [_user(row) for row in rows], total
 
         return await self._database.read(read)
 
@@ -76,11 +87,6 @@ class UserQueries:
         """The lowest number of an administrator, who owns the projects that robots make."""
         found: int | None = await self._database.read(lambda connection: connection.value(_FIRST_SYSADMIN))
         return found
-
-
-def _like(part: str) -> str:
-    escaped = part.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return f"%{escaped.lower()}%" if part else ""
 
 
 def _user(row: Row) -> User:

@@ -11,6 +11,9 @@ from collections.abc import Collection
 
 from longshore.database.connection import Connection, Database, Row
 from longshore.database.statement import Statement
+from longshore.listing.columns import Column, Kind
+from longshore.listing.models import EVERYTHING, Wanted
+from longshore.listing.statements import List
 from longshore.oci.names import ProjectName
 from longshore.projects.models import Member, Project, ProjectFacts, Role, Visibility
 
@@ -28,21 +31,25 @@ _JOINED = "JOIN project_usage s ON s.project_id = p.id LEFT JOIN users u ON u.id
 _PROJECT = f"{_COLUMNS} FROM projects p {_JOINED} WHERE p.deleted_at IS NULL"
 _PROJECT_BY_NAME = Statement(f"{_PROJECT} AND p.name = :name")
 _PROJECT_BY_ID = Statement(f"{_PROJECT} AND p.id = :id")
-# All of it is in the index ix_projects_listing.
-_SHOWN = """
-    deleted_at IS NULL
-    AND (:everything OR (:public_too AND public) OR id = ANY(:project_ids))
-    AND (:like = '' OR name LIKE :like ESCAPE '!')
-    AND (:public = -1 OR public = (:public = 1))
-    AND (:owner = '' OR owner_id = (SELECT id FROM users WHERE username = :owner AND deleted_at IS NULL))
-"""
-_PAGE = Statement(
-    f"""
-    WITH page AS (SELECT id FROM projects WHERE {_SHOWN} ORDER BY name LIMIT :limit OFFSET :offset)
-    {_COLUMNS} FROM page JOIN projects p ON p.id = page.id {_JOINED} ORDER BY p.name
-    """
+# All that the list is filtered by, but the name of the owner, is in the index ix_projects_listing.
+_LIST = List(
+    source="projects p",
+    scope="p.deleted_at IS NULL AND (:everything OR (:public_too AND p.public) OR p.id = ANY(:project_ids))",
+    key="p.id",
+    columns={
+        "name": Column("p.name", unique=True),
+        "project_id": Column("p.id", Kind.NUMBER, unique=True),
+        "public": Column("p.public", Kind.FLAG),
+        "owner_id": Column("coalesce(p.owner_id, 0)", Kind.NUMBER),
+        "owner": Column(
+            "coalesce((SELECT username FROM users WHERE id = p.owner_id AND deleted_at IS NULL), '')", sorts=False
+        ),
+        "creation_time": Column("p.created_at", Kind.TIME),
+        "update_time": Column("p.updated_at", Kind.TIME),
+    },
+    order="name",
+    rows=f"{_COLUMNS} FROM page JOIN projects p ON p.id = page.id {_JOINED}",
 )
-_TOTAL = Statement(f"SELECT count(*) FROM projects WHERE {_SHOWN}")
 
 _MEMBER = """
     SELECT m.id, m.project_id, m.user_id, u.username, m.role, m.created_at
@@ -98,38 +105,31 @@ class ProjectQueries:
         return None if row is None else _project(row)
 
     async def page(
-        self,
-        visibility: Visibility,
-        *,
-        name: str = "",
-        public: bool | None = None,
-        owner: str = "",
-        offset: int = 0,
-        limit: int = 100,
+        self, visibility: Visibility, wanted: Wanted = EVERYTHING, *, offset: int = 0, limit: int = 100
     ) -> tuple[list[Project], int]:
-        """The projects behind the first `offset` by name, at most `limit`, and how many there are on all pages together.
+        """The projects behind the first `offset`, at most `limit`, and how many there are on all pages together.
 
         Args:
             visibility: Which ones the reader may see.
-            name: A part of the name, empty for all.
-            public: Only public, or only private ones; None for both.
-            owner: The exact name of the owner, empty for all.
+            wanted: Conditions and order; by name unless it says otherwise.
             offset: How many come before the page.
             limit: The length of the page.
+
+        Raises:
+            BadRequest: a condition doesn't fit its key.
         """
-        escaped = name.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-        filters = {
-            "everything": visibility.everything,
-            "public_too": visibility.public,
-            "project_ids": sorted(visibility.project_ids),
-            "like": f"%{escaped}%" if name else "",
-            "public": -1 if public is None else int(public),
-            "owner": owner,
-        }
 
         async def read(connection: Connection) -> tuple[list[Project], int]:
-            rows = await connection.all(_PAGE, offset=offset, limit=limit, **filters)
-            return [_project(row) for row in rows], await connection.value(_TOTAL, **filters)
+            rows, total = await _LIST.page(
+                connection,
+                wanted,
+                offset=offset,
+                limit=limit,
+                everything=visibility.everything,
+                public_too=visibility.public,
+                project_ids=sorted(visibility.project_ids),
+            )
+            return [_project(row) for row in rows], total
 
         return await self._database.read(read)
 

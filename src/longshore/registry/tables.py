@@ -165,6 +165,23 @@ manifests = Table(
     sqlite_autoincrement=True,
 )
 
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("manifest_id", Identifier, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
+    Column("repository_id", Identifier, nullable=False),
+    Column("project_id", Identifier, nullable=False),
+    Column("pushed_at", Microseconds, nullable=False),
+    Column("listed", Boolean, nullable=False, server_default=false()),
+    Column("type", Text, nullable=False, server_default="UNKNOWN"),
+    Column("config_media_type", Text, nullable=False, server_default=""),
+    Column("size", BigInteger, nullable=False, server_default=text("0")),
+    Column("accessory_type", Text),
+    Column("icon", Text),
+    Column("extra_attributes", Text, nullable=False, server_default="{}"),
+    Column("described_at", Microseconds),
+)
+
 manifest_pulls = Table(
     "manifest_pulls",
     metadata,

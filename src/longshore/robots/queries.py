@@ -8,35 +8,46 @@ from collections.abc import Sequence
 from longshore.access.models import Account, Grants
 from longshore.database.connection import Connection, Database, Row
 from longshore.database.statement import Statement
+from longshore.listing.columns import Column, Kind
+from longshore.listing.models import EVERYTHING, Wanted
+from longshore.listing.statements import List
 from longshore.oci.names import ProjectName
 from longshore.robots.grants import by_name, effective, from_json
 from longshore.robots.models import Robot, RobotLevel
 
 # A robot of a deleted project is out of reach until the project comes back.
 _FROM = "FROM robots r LEFT JOIN projects p ON p.id = r.project_id WHERE (r.project_id IS NULL OR p.deleted_at IS NULL)"
-_ROBOT = f"""
+_COLUMNS = """
     SELECT r.id, r.name, r.level, r.project_id, p.name AS project, r.description, r.permissions, r.duration_days,
            r.disabled, r.creator, r.access_version, r.created_at, r.updated_at
-    {_FROM}
 """
+_ROBOT = f"{_COLUMNS} {_FROM}"
 _BY_ID = Statement(f"{_ROBOT} AND r.id = :id")
 # Robots of the system and those of a project have an index each, by name: what comes before a page is skipped there.
 _OF_SYSTEM = "project_id IS NULL"
+# Harbor's stored name of a project's robot.
+_WITH_PROJECT = "(SELECT name FROM projects WHERE id = r.project_id) || '+' || r.name"
 _OF_PROJECT = "project_id = (SELECT id FROM projects WHERE id = :project_id AND deleted_at IS NULL)"
-_NAMED = "(:name = '' OR name LIKE :name ESCAPE '!')"
 
 
-def _page(whose: str) -> Statement:
-    names = f"SELECT name FROM robots WHERE {whose} AND {_NAMED} ORDER BY name LIMIT :limit OFFSET :offset"
-    return Statement(f"{_ROBOT} AND r.{whose} AND r.name IN ({names}) ORDER BY r.name")
+def _list(whose: str, name: str) -> List:
+    return List(
+        source="robots r",
+        scope=f"r.{whose}",
+        key="r.id",
+        columns={
+            "name": Column(name, sorting="r.name", unique=True),
+            "description": Column("r.description"),
+            "disable": Column("r.disabled", Kind.FLAG),
+            "creation_time": Column("r.created_at", Kind.TIME),
+            "update_time": Column("r.updated_at", Kind.TIME),
+        },
+        order="name",
+        rows=f"{_COLUMNS} FROM page JOIN robots r ON r.id = page.id LEFT JOIN projects p ON p.id = r.project_id",
+    )
 
 
-def _total(whose: str) -> Statement:
-    return Statement(f"SELECT count(*) FROM robots WHERE {whose} AND {_NAMED}")
-
-
-_SYSTEM_PAGE, _SYSTEM_TOTAL = _page(_OF_SYSTEM), _total(_OF_SYSTEM)
-_PROJECT_PAGE, _PROJECT_TOTAL = _page(_OF_PROJECT), _total(_OF_PROJECT)
+_SYSTEM_LIST, _PROJECT_LIST = _list(_OF_SYSTEM, "r.name"), _list(_OF_PROJECT, _WITH_PROJECT)
 _SYSTEM_NAME = Statement(f"{_ROBOT} AND r.{_OF_SYSTEM} AND r.name = :name")
 _PROJECT_NAME = Statement(f"{_ROBOT} AND r.{_OF_PROJECT} AND r.name = :name")
 _ACCOUNT = Statement(
@@ -81,22 +92,21 @@ class RobotQueries:
         return await self._database.read(read)
 
     async def page(
-        self, project_id: int | None, *, name: str = "", offset: int = 0, limit: int = 100
+        self, project_id: int | None, wanted: Wanted = EVERYTHING, *, offset: int = 0, limit: int = 100
     ) -> tuple[list[Robot], int]:
-        """The robots of a project, or of the system (None), behind the first `offset` by name, and how many there are in all.
+        """The robots of a project, or of the system (None), behind the first `offset`, and how many there are in all.
 
-        `name` is a part of the name without prefix, empty for all.
+        They come by name unless `wanted` says otherwise; names are those without prefix.
+
+        Raises:
+            BadRequest: a condition doesn't fit its key.
         """
-        escaped = name.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-        filters: dict[str, int | str] = {"name": f"%{escaped}%" if name else ""}
-        page, total = _SYSTEM_PAGE, _SYSTEM_TOTAL
-        if project_id is not None:
-            page, total = _PROJECT_PAGE, _PROJECT_TOTAL
-            filters["project_id"] = project_id
+        of = {} if project_id is None else {"project_id": project_id}
+        robots = _SYSTEM_LIST if project_id is None else _PROJECT_LIST
 
         async def read(connection: Connection) -> tuple[list[Robot], int]:
-            rows = await connection.all(page, offset=offset, limit=limit, **filters)
-            return await _robots(connection, rows), await connection.value(total, **filters)
+            rows, total = await robots.page(connection, wanted, offset=offset, limit=limit, **of)
+            return await _robots(connection, rows), total
 
         return await self._database.read(read)
 

@@ -7,6 +7,7 @@ import pytest
 
 from longshore.access.models import Role, Visibility
 from longshore.database.statement import Statement
+from longshore.listing.models import Condition, Exact, Fuzzy, Wanted
 from longshore.oci.errors import BadRequest, Conflict, NotFound, PreconditionFailed
 from longshore.oci.names import ProjectName
 from longshore.projects.models import Project
@@ -98,16 +99,19 @@ async def test_pages(world: World) -> None:
         await world.project(name)
     await world.projects.create(ProjectName("open"), owner_id=owner, public=True)
 
-    async def names(visibility: Visibility = EVERYTHING, **filters: object) -> tuple[list[str], int]:
-        projects, total = await world.project_queries.page(visibility, **filters)  # type: ignore[arg-type] # by name
+    async def names(
+        visibility: Visibility = EVERYTHING, offset: int = 0, limit: int = 100, **conditions: Condition
+    ) -> tuple[list[str], int]:
+        wanted = Wanted(conditions)
+        projects, total = await world.project_queries.page(visibility, wanted, offset=offset, limit=limit)
         return [project.name.value for project in projects], total
 
     assert await names(limit=2) == (["a_b", "axb"], 5)
     assert await names(offset=2) == (["library", "open", "zoo"], 5)
-    assert await names(name="a_") == (["a_b"], 1)
-    assert await names(public=True) == (["library", "open"], 2)
-    assert await names(public=False, name="x") == (["axb"], 1)
-    assert await names(owner="dora") == (["open"], 1)
+    assert await names(name=Fuzzy("a_")) == (["a_b"], 1)
+    assert await names(public=Exact("true")) == (["library", "open"], 2)
+    assert await names(public=Exact("false"), name=Fuzzy("x")) == (["axb"], 1)
+    assert await names(owner=Exact("dora")) == (["open"], 1)
     assert await names(Visibility()) == (["library", "open"], 2)
     assert await names(Visibility(public=False)) == ([], 0)
     zoo = (await _project(world, "zoo")).id

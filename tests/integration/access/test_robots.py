@@ -20,6 +20,7 @@ from longshore.access.models import (
     PrincipalKind,
 )
 from longshore.database.statement import Statement
+from longshore.listing.models import Fuzzy, Wanted
 from longshore.oci.errors import BadRequest, Conflict, Denied, NotFound
 from longshore.oci.names import ProjectName, RepositoryName
 from longshore.robots.models import ANY_PROJECT, NEVER, SYSTEM, CreatedRobot, NewRobot, RobotGrant
@@ -197,7 +198,7 @@ async def test_names(world: World) -> None:
     assert ([robot.shown_name() for robot in robots], total) == (["robot$ci"], 1)
     facts = await world.project_queries.facts("team")
     assert facts is not None
-    robots, total = await world.robot_queries.page(facts.id, name="c")
+    robots, total = await world.robot_queries.page(facts.id, Wanted({"name": Fuzzy("c")}))
     assert ([robot.shown_name() for robot in robots], total) == (["robot$team+ci"], 1)
 
 

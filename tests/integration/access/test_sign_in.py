@@ -16,6 +16,7 @@ from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
 from longshore.identity.models import ADMIN_ID, NewUser
 from longshore.identity.queries import UserQueries
+from longshore.listing.models import Fuzzy, Wanted
 from longshore.oci.errors import BadRequest, Conflict, Denied, NotFound, TooManyRequests
 from longshore.oci.names import ProjectName
 from longshore.projects.queries import ProjectQueries
@@ -177,8 +178,8 @@ async def test_users(world: World) -> None:
     assert [user.username for user in page] == ["Anna", "bob"]
     assert total == 3
     assert [user.username for user in (await world.user_queries.page(offset=2))[0]] == ["erik"]
-    assert (await world.user_queries.page(username="ANN"))[1] == 1
-    assert (await world.user_queries.page(username="_"))[1] == 0
+    assert (await world.user_queries.page(Wanted({"username": Fuzzy("ANN")})))[1] == 1
+    assert (await world.user_queries.page(Wanted({"username": Fuzzy("_")})))[1] == 0
 
 
 async def test_users_that_stay(world: World) -> None:

@@ -198,7 +198,10 @@ async def test_lists_show_what_the_caller_sees(world: World, admin: Account) -> 
         ("owner=admin", ["library"]),
         ("q=name=beta&public=false", []),
         ("name=%25", []),
-        ("sort=-name&unknown=x", ["alpha", "beta", "gamma", "library"]),
+        ("unknown=x&sort=nothing", ["alpha", "beta", "gamma", "library"]),
+        ("sort=-name", ["library", "gamma", "beta", "alpha"]),
+        ("q=name={alpha 'gamma'}", ["alpha", "gamma"]),
+        ("q=public=true,name=~a", ["beta", "library"]),
     ],
 )
 async def test_project_filters(world: World, admin: Account, query: str, expected: list[str]) -> None:

@@ -182,7 +182,7 @@ CASES = [
     _case(400, "GET", "/projects?q=name%3Da%2500b"),
     _case(400, "GET", "/projects?name=a;b"),
     _case(400, "GET", "/projects?q=name"),
-    _case(400, "GET", "/projects?q=name={a%20b}"),
+    _case(400, "GET", "/projects?q=name={a%20b"),
     _case(422, "GET", "/projects?page=x"),
     _case(422, "GET", "/projects?page_size=101"),
     _case(422, "GET", "/users?page_size=1.5"),

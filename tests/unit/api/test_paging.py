@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import pytest
 
-from longshore.api.paging import Page, exactly, listing, page_headers, parse_page
-from longshore.api.query import Term, is_true, parse_flag, parse_q
+from longshore.api.paging import Page, listing, page_headers, parse_page
+from longshore.api.query import is_true, parse_flag, parse_q, parse_sort
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import Request
+from longshore.listing.models import AllOf, AnyOf, Condition, Exact, Fuzzy, Order, Range
 from longshore.oci.errors import BadRequest, Unprocessable
 
 NAMES = [f"name{number:05}" for number in range(2_500)]
@@ -72,12 +73,6 @@ async def test_listing(page: Page, first: int, count: int) -> None:
     assert max(asked[0]) < 2**63
 
 
-def test_exactly() -> None:
-    """Items that are all known are cut into the same pages."""
-    assert exactly(Page(2, 2), ["a", "b", "c"]).items == ["c"]
-    assert exactly(Page(1, None), ["a", "b", "c"]).items == ["a", "b", "c"]
-
-
 @pytest.mark.parametrize(
     ("page", "total", "link"),
     [
@@ -100,29 +95,71 @@ def test_links(page: Page, total: int, link: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "terms"),
+    ("query", "conditions"),
     [
         ("", {}),
         ("q=", {}),
-        ("q=name=a", {"name": Term("a")}),
-        ("q=name=~a%20b", {"name": Term("a b", fuzzy=True)}),
-        ("q=other=1,Level=project", {"Level": Term("project")}),
-        ("q=name=\\~a", {"name": Term("~a")}),
+        ("q=name=a", {"name": Exact("a")}),
+        ("q=name=~a%20b", {"name": Fuzzy("a b")}),
+        ("q=name=~a%2Bb", {"name": Fuzzy("a b")}),
+        ("q=name=~50%25", {"name": Fuzzy("50%")}),
+        (
+            "q=other=1,Level=project,ProjectID=2",
+            {"other": Exact("1"), "level": Exact("project"), "project_id": Exact("2")},
+        ),
+        ("q=name=\\~a", {"name": Exact("~a")}),
+        ("q=name=a%253Db", {"name": Exact("a=b")}),
+        ("q=push_time=[2026-01-01T00:00:00~]", {"push_time": Range("2026-01-01T00:00:00", None)}),
+        ("q=size=[1~22]", {"size": Range("1", "22")}),
+        ("q=size=[~]", {"size": Range(None, None)}),
+        ("q=name={a 'b'}", {"name": AnyOf(("a", "b"))}),
+        ("q=labels=(1 2)", {"labels": AllOf(("1", "2"))}),
+        ("q=labels=()", {"labels": AllOf(())}),
     ],
 )
-def test_q(query: str, terms: dict[str, Term]) -> None:
-    """Exact and fuzzy conditions on known keys are read, others are ignored."""
-    assert parse_q(_request(query), "name", "Level") == terms
+def test_q(query: str, conditions: dict[str, Condition]) -> None:
+    """Every form of a condition is read; keys are snake case; the whole is unescaped once more if it can be."""
+    assert parse_q(_request(query)) == conditions
 
 
 @pytest.mark.parametrize(
     "query",
-    ["q=name", "q=name=", "q==a", "q=name=a,", "q=name=[1~2]", "q=name={a b}", "q=name=a%2500", "q=name=a%252Cb"],
+    [
+        "q=name",
+        "q=name=",
+        "q==a",
+        "q=name=a,",
+        "q=name=[1]",
+        "q=name=[1~2",
+        "q=name={a b",
+        "q=name=(a}",
+        "q=name=a%2500",
+    ],
 )
 def test_q_that_is_none(query: str) -> None:
-    """What isn't of the form key=value is refused, and so are lists and ranges: silence would pass for a filter."""
+    """What isn't of one of the forms is refused: silence would pass for a filter."""
     with pytest.raises(BadRequest):
-        parse_q(_request(query), "name")
+        parse_q(_request(query))
+
+
+@pytest.mark.parametrize(
+    ("query", "order"),
+    [
+        ("", ()),
+        ("sort=", ()),
+        ("sort=-push_time,ProjectID", (Order("push_time", descending=True), Order("project_id"))),
+    ],
+)
+def test_sort(query: str, order: tuple[Order, ...]) -> None:
+    """Keys in their order, `-` for falling."""
+    assert parse_sort(_request(query)) == order
+
+
+@pytest.mark.parametrize("query", ["sort=-", "sort=a,", "sort=,"])
+def test_sort_that_is_none(query: str) -> None:
+    """A key that is missing is refused."""
+    with pytest.raises(BadRequest):
+        parse_sort(_request(query))
 
 
 @pytest.mark.parametrize("word", ["true", "1", "YES", "ok", "y", "On", "selected", "checked", "t", "enabled"])

@@ -2,6 +2,22 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
+CREATE TABLE artifacts (
+	manifest_id INTEGER NOT NULL,
+	repository_id INTEGER NOT NULL,
+	project_id INTEGER NOT NULL,
+	pushed_at BIGINT NOT NULL,
+	listed BOOLEAN DEFAULT 0 NOT NULL,
+	type TEXT DEFAULT 'UNKNOWN' NOT NULL,
+	config_media_type TEXT DEFAULT '' NOT NULL,
+	size BIGINT DEFAULT 0 NOT NULL,
+	accessory_type TEXT,
+	icon TEXT,
+	extra_attributes TEXT DEFAULT '{}' NOT NULL,
+	described_at BIGINT,
+	CONSTRAINT pk_artifacts PRIMARY KEY (manifest_id),
+	CONSTRAINT fk_artifacts_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE CASCADE
+);
 CREATE TABLE blobs (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	digest TEXT NOT NULL,
@@ -13,6 +29,12 @@ CREATE TABLE blobs (
 	CONSTRAINT ck_blobs_size CHECK (size >= 0),
 	CONSTRAINT uq_blobs_digest UNIQUE (digest),
 	CONSTRAINT uq_blobs_key UNIQUE ("key")
+);
+CREATE TABLE configuration (
+	name TEXT NOT NULL,
+	value TEXT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT pk_configuration PRIMARY KEY (name)
 );
 CREATE TABLE events (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -31,6 +53,13 @@ CREATE TABLE instance (
 	created_at BIGINT NOT NULL,
 	CONSTRAINT pk_instance PRIMARY KEY (id),
 	CONSTRAINT ck_instance_single CHECK (id = 1)
+);
+CREATE TABLE list_totals (
+	list TEXT NOT NULL,
+	scope_id INTEGER NOT NULL,
+	total BIGINT DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_list_totals PRIMARY KEY (list, scope_id),
+	CONSTRAINT ck_list_totals_total CHECK (total >= 0)
 );
 CREATE TABLE manifest_blobs (
 	manifest_id INTEGER NOT NULL,

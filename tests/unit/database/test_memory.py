@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 
-from longshore.access.memory import Remembered
+from longshore.database.memory import Remembered
 from longshore.oci.errors import ServiceUnavailable
 
 
@@ -109,7 +109,7 @@ async def test_away() -> None:
 
 async def test_hanging_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that doesn't answer at all holds a request up for a moment only, if there is a copy."""
-    monkeypatch.setattr("longshore.access.memory._PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("longshore.database.memory._PATIENCE_SECONDS", 0.01)
     source = Source()
     await source.memory.get("a")
     source.gate.clear()

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labels, robots and quotas."""
+
+from __future__ import annotations
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""

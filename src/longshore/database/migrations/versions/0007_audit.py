@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The audit log."""
+
+from __future__ import annotations
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked of a list: conditions on its columns, and an order. Texts still, until a column says what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """`key=value`: equal to it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fuzzy:
+    """`key=~value`: has it somewhere, in any case."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """`key=[low~high]`: between both, which belong to it; None is no bound."""
+
+    low: str | None
+    high: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """`key={a b}`: equal to one of them."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """`key=(a b)`: has all of them, where a column holds several things."""
+
+    texts: tuple[str, ...]
+
+
+Condition = Exact | Fuzzy | Range | AnyOf | AllOf
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One key of an order."""
+
+    key: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which items of a list are wanted, and in which order; keys that the list doesn't know are ignored."""
+
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    order: tuple[Order, ...] = ()
+
+    def also(self, **conditions: Condition | None) -> Wanted:
+        """With conditions on other keys; those that are None or on a key that has one already are left out."""
+        added = {key: condition for key, condition in conditions.items() if condition is not None}
+        return Wanted({**added, **self.conditions}, self.order)
+
+
+EVERYTHING = Wanted()
+"""No condition, in the order of the list itself."""
