@@ -17,7 +17,7 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Fuzzy:
-    """`key=~value`: has it somewhere, in any case."""
+    """`key=~value`: has it somewhere, in any case of ASCII letters."""
 
     text: str
 

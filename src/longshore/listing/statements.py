@@ -99,9 +99,11 @@ class List:
             total = place.total
         else:
             total = await self._measure(connection, conditions, known, scans=scans)
-        if offset >= total or limit <= 0:
+        # Behind a place there may be more than there was at the first read.
+        goes_on = place is not None and place.behind is not None
+        if limit <= 0 or (offset >= total and not goes_on):
             return [], total
-        length = min(limit, total - offset)
+        length = limit if goes_on else min(limit, total - offset)
         name = (self, conditions, order, _frozen(known))
         way = self._way(connection, name, offset, total, length)
         statement = self._page(conditions, order, way.backward, way.behind is not None)
