@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import jwt
@@ -30,6 +31,7 @@ _REQUIRED: Final = ("exp", "iat", "nbf", "iss", "aud", "jti", "longshore")
 _LEEWAY_SECONDS: Final = 60
 _LONGEST: Final = 16_384
 _REMEMBERED: Final = 8_192
+_SHARE_FORGOTTEN: Final = 8
 # A stranger may ask for tokens with many long scopes: remembered, thousands of them would fill the memory.
 _LONGEST_REMEMBERED: Final = 2_048
 
@@ -113,10 +115,7 @@ class TokenService:
         known = self._known.get(text)
         if known is None:
             known = self._examine(text)
-            if len(text) <= _LONGEST_REMEMBERED:
-                if len(self._known) >= _REMEMBERED:
-                    self._make_room()
-                self._known[text] = known
+            self._remember(text, known)
         if known.expires_at <= self._wall() or known.ends_at <= self._clock():
             raise _invalid("The token is over. Ask for a new one.")
         return Caller(known.principal, known.scopes, source, known.catalog)
@@ -186,13 +185,14 @@ class TokenService:
         ends_at = self._clock() + claims["exp"] - self._wall()
         return _Known(_principal(claims), tuple(scopes), catalog, claims["exp"], ends_at)
 
-    def _make_room(self) -> None:
-        wall, now = self._wall(), self._clock()
-        over = [text for text, known in self._known.items() if known.expires_at <= wall or known.ends_at <= now]
-        for text in over:
-            del self._known[text]
-        while len(self._known) >= _REMEMBERED:
-            del self._known[next(iter(self._known))]
+    def _remember(self, text: str, known: _Known) -> None:
+        if len(text) > _LONGEST_REMEMBERED:
+            return
+        if len(self._known) >= _REMEMBERED:
+            # The oldest, which are the first to be over: many at once, so that a stream of new tokens doesn't pay for each.
+            for oldest in list(islice(self._known, max(1, _REMEMBERED // _SHARE_FORGOTTEN))):
+                del self._known[oldest]
+        self._known[text] = known
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:
