@@ -99,6 +99,9 @@ class TokenService:
             access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
         claims = self._claims(principal, SERVICE, now, self._lifetime) | {"access": access}
         text = jwt.encode(claims, self._key, algorithm=_ALGORITHM)
+        # Most come back to the process that made them, at once: it needn't look into its own work.
+        known = _Known(principal, tuple(scopes), catalog, now + self._lifetime, self._clock() + self._lifetime)
+        self._remember(text, known)
         return IssuedToken(text=text, issued_at=now, expires_in=self._lifetime)
 
     def issue_refresh(self, principal: Principal) -> str:
