@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -32,6 +32,9 @@ _LEEWAY_SECONDS: Final = 60
 _LONGEST: Final = 16_384
 _REMEMBERED: Final = 8_192
 _SHARE_FORGOTTEN: Final = 8
+# How long the same is issued to who asks for the same, and for how many.
+_SAME_SECONDS: Final = 10
+_SAME: Final = 2_048
 # A stranger may ask for tokens with many long scopes: remembered, thousands of them would fill the memory.
 _LONGEST_REMEMBERED: Final = 2_048
 
@@ -81,10 +84,18 @@ class TokenService:
         self._wall = wall
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._issued: dict[tuple[Principal, tuple[TokenScope, ...], bool], IssuedToken] = {}
 
     def issue(self, principal: Principal, scopes: Sequence[TokenScope], *, catalog: bool = False) -> IssuedToken:
-        """A token that opens exactly these scopes, and the catalog if wanted, to the principal."""
+        """A token that opens exactly these scopes, and the catalog if wanted, to the principal.
+
+        Jobs that start together ask for the same again and again: for some seconds they get the same token.
+        """
         now = int(self._wall())
+        asked = (principal, tuple(scopes), catalog)
+        issued = self._issued.get(asked)
+        if issued is not None and 0 <= now - issued.issued_at < _SAME_SECONDS:
+            return replace(issued, expires_in=issued.expires_in - (now - issued.issued_at))
         access: list[dict[str, Any]] = [
             {
                 "type": "repository",
@@ -102,7 +113,12 @@ class TokenService:
         # Most come back to the process that made them, at once: it needn't look into its own work.
         known = _Known(principal, tuple(scopes), catalog, now + self._lifetime, self._clock() + self._lifetime)
         self._remember(text, known)
-        return IssuedToken(text=text, issued_at=now, expires_in=self._lifetime)
+        issued = IssuedToken(text=text, issued_at=now, expires_in=self._lifetime)
+        if len(self._issued) >= _SAME:
+            self._issued.clear()
+        if len(text) <= _LONGEST_REMEMBERED:
+            self._issued[asked] = issued
+        return issued
 
     def issue_refresh(self, principal: Principal) -> str:
         """A token that gets others without a password, until the account changes."""
