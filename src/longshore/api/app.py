@@ -24,6 +24,7 @@ from longshore.api.contract import canonical, harbor
 from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
 from longshore.api.member import MemberController
+from longshore.api.openapi.controller import DescriptionController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
 from longshore.api.request import APIRequest, Call
@@ -39,6 +40,7 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, PreconditionFailed, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    DescriptionController,
     HealthController,
     MemberController,
     PingController,
@@ -56,7 +58,8 @@ _READING: Final = frozenset({"GET", "HEAD"})
 _CHANGING: Final = frozenset({"PUT", "PATCH", "DELETE"})
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 _ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
-_TEXT: Final = frozenset({"text/plain", "text/*"})
+_TEXTS: Final = frozenset({"getDocs", "getPing"})
+_TEXT: Final = frozenset({"text/html", "text/plain", "text/*"})
 
 
 def build_api(services: APIServices) -> Application:
@@ -156,7 +159,7 @@ class _API:
         operation = self._contract.operation(request.method, path)
         if operation not in self._served:
             raise NotServed(f"{operation} isn't served by this release. docs/harbor-compatibility.md tells what is.")
-        _check_accept(request.header(b"accept"), text=operation == "getPing")
+        _check_accept(request.header(b"accept"), text=operation in _TEXTS)
         body = b""
         if request.method in _WITH_BODY:
             body = await request.whole_body(BODY_LIMIT, "body")

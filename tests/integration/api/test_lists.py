@@ -112,3 +112,15 @@ async def test_who_goes_away_is_not_read_for(world: World, admin: Account) -> No
     assert len(pages) < 6
     with pytest.raises(ValueError, match="Expecting"):
         json.loads(b"".join(connection.pieces))
+
+
+async def test_the_description(world: World) -> None:
+    """Anybody may read what the API is, as a document and as a page that loads nothing from elsewhere."""
+    client = await world.client(None)
+    described = await client.get("/../openapi.json")
+    assert described.headers["content-type"] == "application/json; charset=utf-8"
+    assert described.json()["openapi"] == "3.1.0"
+    page = await client.get("/../docs", headers={"Accept": "text/html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert b"<title>API of this registry</title>" in page.content
