@@ -23,6 +23,8 @@ from longshore.distribution.elsewhere import Elsewhere, RedirectMode
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
@@ -30,6 +32,7 @@ from longshore.identity.service import UserService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
 from longshore.probes import Health
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.registry.blobs import Blobs
@@ -46,6 +49,7 @@ from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import OpenedStore
+from longshore.system.configuration import Configurations
 from longshore.system.instance import ensure_instance
 
 _log = structlog.get_logger("longshore.instance")
@@ -177,6 +181,10 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
+        allowlists=Allowlists(ground.database),
+        configurations=Configurations(ground.database),
+        groups=GroupService(ground.database),
+        group_queries=GroupQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets),
         robot_queries=ground.robots,
         health=health,

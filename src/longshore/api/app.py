@@ -24,11 +24,13 @@ from longshore.api.health import HealthController
 from longshore.api.member import MemberController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
+from longshore.api.project_metadata import ProjectMetadataController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
 from longshore.api.systeminfo import SystemInfoController
 from longshore.api.user import UserController
+from longshore.api.usergroup import UserGroupController
 from longshore.edge.asgi import Application, Message, Receive, Scope, Send
 from longshore.edge.request import ClientGone
 from longshore.edge.request import Request as EdgeRequest
@@ -41,9 +43,11 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     MemberController,
     PingController,
     ProjectController,
+    ProjectMetadataController,
     RobotController,
     SystemInfoController,
     UserController,
+    UserGroupController,
 )
 BODY_LIMIT: Final = 1024 * 1024
 """The longest body of a request in bytes."""

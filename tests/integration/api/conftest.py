@@ -26,6 +26,8 @@ from longshore.distribution.authentication import Authenticator
 from longshore.edge.asgi import Receive, Scope, Send
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import Request
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
@@ -33,6 +35,7 @@ from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.oci.names import ProjectName
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.robots.credentials import RobotCredentials
@@ -40,6 +43,7 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
 from tests.integration.api.counting import CountingDatabase
 
 KEY = b"k" * 32
@@ -79,6 +83,8 @@ class World:
         stack.callback(self.passwords.close)
         self.users, self.user_queries = UserService(database, self.passwords), UserQueries(database)
         self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
+        self.allowlists, self.configurations = Allowlists(database), Configurations(database)
+        self.groups, self.group_queries = GroupService(database), GroupQueries(database)
         secrets = RobotSecrets(KEY)
         self.robots, self.robot_queries = RobotService(database, secrets), RobotQueries(database)
         self.access = AccessService(
@@ -97,6 +103,10 @@ class World:
                 project_queries=self.project_queries,
                 users=self.users,
                 user_queries=self.user_queries,
+                allowlists=self.allowlists,
+                configurations=self.configurations,
+                groups=self.groups,
+                group_queries=self.group_queries,
                 robots=self.robots,
                 robot_queries=self.robot_queries,
                 health=self._health,

@@ -180,8 +180,7 @@ def _count() -> None:
         ("repositories", "SELECT coalesce(sum(repository_count), 0) FROM project_usage"),
         (
             "repositories.public",
-            "SELECT coalesce(sum(u.repository_count), 0) FROM project_usage u JOIN projects p ON p.id = u.project_id"
-            " WHERE p.public",
+            "SELECT coalesce(sum(repository_count), 0) FROM project_usage u JOIN projects p ON p.id = project_id WHERE public",
         ),
     ):
         op.execute(f"INSERT INTO list_totals (list, scope_id, total) SELECT '{name}', 0, ({count})")
