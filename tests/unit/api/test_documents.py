@@ -31,11 +31,13 @@ ALWAYS_SHOWN |= {("ProjectSummaryQuota", "hard"), ("ProjectSummaryQuota", "used"
 # What the request of a name that two definitions would have is called here.
 READ_AS = {
     "AccessReq": "Access",
+    "CVEAllowlistItemReq": "CVEAllowlistItem",
     "CVEAllowlistReq": "CVEAllowlist",
     "ProjectMetadataReq": "ProjectMetadata",
     "RobotPermissionReq": "RobotPermission",
     "RobotSecReq": "RobotSec",
     "RobotUpdate": "Robot",
+    "UserGroupReq": "UserGroup",
 }
 
 
