@@ -94,6 +94,8 @@ USER_READ: Final = Permission("user", "read")
 USER_UPDATE: Final = Permission("user", "update")
 USER_DELETE: Final = Permission("user", "delete")
 USER_LIST: Final = Permission("user", "list")
+CONFIGURATION_READ: Final = Permission("configuration", "read")
+CONFIGURATION_UPDATE: Final = Permission("configuration", "update")
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,16 @@ class TokenService:
         self._clock = clock
         self._known: dict[str, _Known] = {}
 
-    def issue(self, principal: Principal, scopes: Sequence[TokenScope], *, catalog: bool = False) -> IssuedToken:
+    def issue(
+        self,
+        principal: Principal,
+        scopes: Sequence[TokenScope],
+        *,
+        catalog: bool = False,
+        lifetime_seconds: int | None = None,
+    ) -> IssuedToken:
         """A token that opens exactly these scopes, and the catalog if wanted, to the principal."""
+        lifetime = self._lifetime if lifetime_seconds is None else lifetime_seconds
         now = int(self._wall())
         access: list[dict[str, Any]] = [
             {
@@ -95,9 +103,9 @@ class TokenService:
         ]
         if catalog:
             access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
-        claims = self._claims(principal, SERVICE, now, self._lifetime) | {"access": access}
+        claims = self._claims(principal, SERVICE, now, lifetime) | {"access": access}
         text = jwt.encode(claims, self._key, algorithm=_ALGORITHM)
-        return IssuedToken(text=text, issued_at=now, expires_in=self._lifetime)
+        return IssuedToken(text=text, issued_at=now, expires_in=lifetime)
 
     def issue_refresh(self, principal: Principal) -> str:
         """A token that gets others without a password, until the account changes."""

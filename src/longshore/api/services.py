@@ -14,6 +14,8 @@ from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
+from longshore.system.service import ConfigurationService
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -32,6 +34,8 @@ class APIServices:
 
     access: AccessService
     authenticator: Authenticator
+    configuration: ConfigurationService
+    configurations: Configurations
     projects: ProjectService
     project_queries: ProjectQueries
     users: UserService

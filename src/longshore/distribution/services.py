@@ -16,6 +16,7 @@ from longshore.registry.pulls import PullCounter
 from longshore.registry.referrers import Listings
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
+from longshore.system.configuration import Configurations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Services:
     access: AccessService
     authenticator: Authenticator
     blobs: Blobs
+    configurations: Configurations
     deletion: ManifestDeletion
     delivery: Delivery
     listings: Listings

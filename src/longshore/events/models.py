@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     ROBOT_CREATED = "robot.created"
     ROBOT_UPDATED = "robot.updated"
     ROBOT_DELETED = "robot.deleted"
+    CONFIGURATION_UPDATED = "configuration.updated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,9 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
+from longshore.system.sealing import Sealing
+from longshore.system.service import ConfigurationService
 from tests.integration.api.counting import CountingDatabase
 
 KEY = b"k" * 32
@@ -88,11 +91,17 @@ class World:
         sign_in = SignIn(
             UserCredentials(database, self.passwords), RobotCredentials(database, secrets), Throttle(database)
         )
+        self.configurations = Configurations(database)
+        configuration = ConfigurationService(
+            database, self.configurations, Sealing(KEY, "configuration"), has_people=self.has_people
+        )
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
         self.api = build_api(
             APIServices(
                 access=self.access,
                 authenticator=Authenticator(self.tokens, sign_in),
+                configuration=configuration,
+                configurations=self.configurations,
                 projects=self.projects,
                 project_queries=self.project_queries,
                 users=self.users,
@@ -104,6 +113,10 @@ class World:
         )
         self._stack = stack
         self._numbers = itertools.count(1)
+
+    async def has_people(self) -> bool:
+        """Whether there is anybody besides the first administrator."""
+        return (await self.user_queries.page(limit=1))[1] > 0
 
     async def _health(self) -> dict[str, str]:
         return self.states

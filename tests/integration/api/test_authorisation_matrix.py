@@ -127,6 +127,9 @@ OPERATIONS = (
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
     Operation("getSystemInfo", "GET", _fixed("/systeminfo"), EVERYBODY),
+    Operation("getConfigurations", "GET", _fixed("/configurations"), SYSADMIN),
+    Operation("updateConfigurations", "PUT", _fixed("/configurations"), SYSADMIN, lambda _: {"banner_message": "x"}),
+    Operation("getInternalconfig", "GET", _fixed("/internalconfig"), "401" + " 403" * 9),
     Operation("listProjects", "GET", _fixed("/projects"), EVERYBODY),
     Operation("headProject", "HEAD", lambda target: f"/projects?project_name={target.team.name}", KNOWN),
     Operation(

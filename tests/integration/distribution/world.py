@@ -47,6 +47,7 @@ from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import NO_STATE, BlobReader, BlobStore, BlobWriter, Journal, ObjectKey
+from longshore.system.configuration import Configurations
 from tests.databases import Databases
 from tests.integration.distribution.asgi import Answer, Client, Edge
 from tests.shelves import Shelf
@@ -134,17 +135,23 @@ class World:
         )
         tokens = TokenService(KEY, wall=lambda: self.epoch)
         blobs = Blobs(database, periods)
+        configurations = Configurations(database, clock=lambda: self.now)
+
+        async def lifetime() -> int:
+            return (await configurations.current()).token_expiration * 60
+
         return Services(
             access=access,
             authenticator=Authenticator(tokens, sign_in),
             blobs=blobs,
+            configurations=configurations,
             deletion=ManifestDeletion(database, periods),
             delivery=Delivery(self.store),
             listings=Listings(database),
             manifests=Manifests(database, periods),
             pulls=PullCounter(database),
             tags=Tags(database, periods),
-            tokens=TokenEndpoint(access, tokens, sign_in),
+            tokens=TokenEndpoint(access, tokens, sign_in, lifetime=lifetime),
             uploads=Uploads(database, self.store, blobs, periods),
         )
 
