@@ -15,6 +15,7 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
+from longshore.audit.queries import AuditQueries
 from longshore.config import Settings
 from longshore.database.connection import Database
 from longshore.distribution.authentication import Authenticator
@@ -36,6 +37,7 @@ from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
+from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.reclaim import Reclaim
 from longshore.registry.referrers import Listings
@@ -171,6 +173,7 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
         delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
         listings=Listings(database),
         manifests=Manifests(database, periods),
+        pull_log=PullLog(database, ground.configurations),
         pulls=pulls,
         tags=Tags(database, periods),
         tokens=TokenEndpoint(
@@ -186,6 +189,7 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
 def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
     return APIServices(
         access=ground.access,
+        audit=AuditQueries(ground.database),
         authenticator=ground.authenticator,
         configuration=ConfigurationService(
             ground.database, ground.configurations, ground.sealing, has_people=lambda: _has_people(ground.users)

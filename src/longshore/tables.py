@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from longshore.access import tables as access
+from longshore.audit import tables as audit
 from longshore.database.schema import metadata
 from longshore.events import tables as events
 from longshore.identity import tables as identity
@@ -13,4 +14,4 @@ from longshore.registry import tables as registry
 from longshore.robots import tables as robots
 from longshore.system import tables as system
 
-__all__ = ["access", "events", "identity", "listing", "metadata", "projects", "registry", "robots", "system"]
+__all__ = ["access", "audit", "events", "identity", "listing", "metadata", "projects", "registry", "robots", "system"]

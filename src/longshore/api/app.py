@@ -17,6 +17,7 @@ from litestar import Controller, Litestar, Request, Response
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.auditlog import AuditLogController, ProjectLogController
 from longshore.api.authentication import authenticate
 from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
@@ -38,10 +39,12 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    AuditLogController,
     ConfigureController,
     HealthController,
     MemberController,
     PingController,
+    ProjectLogController,
     ProjectController,
     RobotController,
     SystemInfoController,

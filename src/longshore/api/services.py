@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.audit.queries import AuditQueries
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.projects.queries import ProjectQueries
@@ -33,6 +34,7 @@ class APIServices:
     """
 
     access: AccessService
+    audit: AuditQueries
     authenticator: Authenticator
     configuration: ConfigurationService
     configurations: Configurations

@@ -12,6 +12,7 @@ from longshore.distribution.token import TokenEndpoint
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
+from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.referrers import Listings
 from longshore.registry.tags import Tags
@@ -31,6 +32,7 @@ class Services:
     delivery: Delivery
     listings: Listings
     manifests: Manifests
+    pull_log: PullLog
     pulls: PullCounter
     tags: Tags
     tokens: TokenEndpoint

@@ -13,6 +13,7 @@ class EventKind(StrEnum):
     """What happened. The payload of each kind has the same keys for ever; new ones may be added."""
 
     MANIFEST_PUSHED = "manifest.pushed"
+    MANIFEST_PULLED = "manifest.pulled"
     MANIFEST_DELETED = "manifest.deleted"
     MANIFEST_RESTORED = "manifest.restored"
     TAG_DELETED = "tag.deleted"

@@ -20,12 +20,15 @@ from longshore.access.tokens import TokenService
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.api.app import build_api
 from longshore.api.services import APIServices
+from longshore.audit.queries import AuditQueries
+from longshore.audit.service import Recorder
 from longshore.database.connection import Connection, Database
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
 from longshore.edge.asgi import Receive, Scope, Send
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import Request
+from longshore.events.sequencer import Sequencer
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
@@ -99,6 +102,7 @@ class World:
         self.api = build_api(
             APIServices(
                 access=self.access,
+                audit=AuditQueries(database),
                 authenticator=Authenticator(self.tokens, sign_in),
                 configuration=configuration,
                 configurations=self.configurations,
@@ -113,6 +117,12 @@ class World:
         )
         self._stack = stack
         self._numbers = itertools.count(1)
+
+    async def audit(self) -> None:
+        """Writes the audit log of everything that happened so far."""
+        sequencer, recorder = Sequencer(self.database), Recorder(self.database, self.configurations)
+        while await sequencer.run_once() or await recorder.run_once():
+            pass
 
     async def has_people(self) -> bool:
         """Whether there is anybody besides the first administrator."""

@@ -130,6 +130,11 @@ OPERATIONS = (
     Operation("getConfigurations", "GET", _fixed("/configurations"), SYSADMIN),
     Operation("updateConfigurations", "PUT", _fixed("/configurations"), SYSADMIN, lambda _: {"banner_message": "x"}),
     Operation("getInternalconfig", "GET", _fixed("/internalconfig"), "401" + " 403" * 9),
+    Operation("listAuditLogs", "GET", _fixed("/audit-logs"), KNOWN),
+    Operation("listAuditLogExts", "GET", _fixed("/auditlog-exts"), KNOWN),
+    Operation("listAuditLogEventTypes", "GET", _fixed("/auditlog-exts/events"), SYSTEM),
+    Operation("getLogs", "GET", _project("/logs"), ADMINS),
+    Operation("getLogExts", "GET", _project("/auditlog-exts"), ADMINS),
     Operation("listProjects", "GET", _fixed("/projects"), EVERYBODY),
     Operation("headProject", "HEAD", lambda target: f"/projects?project_name={target.team.name}", KNOWN),
     Operation(

@@ -37,6 +37,7 @@ from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
+from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.referrers import Listings
 from longshore.registry.tags import Tags
@@ -149,6 +150,7 @@ class World:
             delivery=Delivery(self.store),
             listings=Listings(database),
             manifests=Manifests(database, periods),
+            pull_log=PullLog(database, configurations),
             pulls=PullCounter(database),
             tags=Tags(database, periods),
             tokens=TokenEndpoint(access, tokens, sign_in, lifetime=lifetime),
