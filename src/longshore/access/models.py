@@ -100,6 +100,10 @@ USER_READ: Final = Permission("user", "read")
 USER_UPDATE: Final = Permission("user", "update")
 USER_DELETE: Final = Permission("user", "delete")
 USER_LIST: Final = Permission("user", "list")
+AUDIT_LOG_LIST: Final = Permission("audit-log", "list")
+CONFIGURATION_READ: Final = Permission("configuration", "read")
+SYSTEM_VOLUMES_READ: Final = Permission("system-volumes", "read")
+CONFIGURATION_UPDATE: Final = Permission("configuration", "update")
 
 
 @dataclass(frozen=True, slots=True)

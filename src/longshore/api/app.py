@@ -17,7 +17,9 @@ from litestar import Controller, Litestar, Request, Response
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.auditlog import AuditLogController, ProjectLogController
 from longshore.api.authentication import authenticate
+from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import NotServed, respond_to
 from longshore.api.health import HealthController
@@ -39,9 +41,12 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    AuditLogController,
+    ConfigureController,
     HealthController,
     MemberController,
     PingController,
+    ProjectLogController,
     ProjectController,
     ProjectMetadataController,
     RobotController,
@@ -56,6 +61,8 @@ BODY_LIMIT: Final = 1024 * 1024
 _LONGEST_QUERY: Final = 16_384
 _READING: Final = frozenset({"GET", "HEAD"})
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+# What works in read-only mode too: how it is left, and what changes nothing.
+_ALWAYS: Final = frozenset({"updateConfigurations", "explainAccess", "login", "userExists"})
 _ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
 _TEXT: Final = frozenset({"text/plain", "text/*"})
 
@@ -125,6 +132,8 @@ class _API:
         operation = self._contract.operation(request.method, path)
         if operation not in self._served:
             raise NotServed(f"{operation} isn't served by this release. docs/harbor-compatibility.md tells what is.")
+        if request.method not in _READING and operation not in _ALWAYS:
+            await self._services.configurations.require_writable()
         _check_accept(request.header(b"accept"), text=operation == "getPing")
         body = b""
         if request.method in _WITH_BODY:

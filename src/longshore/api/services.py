@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.audit.queries import AuditQueries
 from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
 from longshore.identity.queries import UserQueries
@@ -18,6 +19,7 @@ from longshore.projects.service import ProjectService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
 from longshore.system.configuration import Configurations
+from longshore.system.service import ConfigurationService
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -35,13 +37,15 @@ class APIServices:
     """
 
     access: AccessService
+    audit: AuditQueries
     authenticator: Authenticator
+    configuration: ConfigurationService
+    configurations: Configurations
     projects: ProjectService
     project_queries: ProjectQueries
     users: UserService
     user_queries: UserQueries
     allowlists: Allowlists
-    configurations: Configurations
     groups: GroupService
     group_queries: GroupQueries
     robots: RobotService

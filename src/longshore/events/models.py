@@ -13,6 +13,7 @@ class EventKind(StrEnum):
     """What happened. The payload of each kind has the same keys for ever; new ones may be added."""
 
     MANIFEST_PUSHED = "manifest.pushed"
+    MANIFEST_PULLED = "manifest.pulled"
     MANIFEST_DELETED = "manifest.deleted"
     MANIFEST_RESTORED = "manifest.restored"
     TAG_DELETED = "tag.deleted"
@@ -36,6 +37,7 @@ class EventKind(StrEnum):
     ROBOT_CREATED = "robot.created"
     ROBOT_UPDATED = "robot.updated"
     ROBOT_DELETED = "robot.deleted"
+    CONFIGURATION_UPDATED = "configuration.updated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from longshore.projects.models import Entity, Member, Project, ProjectFacts, Rol
 _FACTS = "SELECT id, name, public, sparse, access_version FROM projects WHERE deleted_at IS NULL"
 _FACTS_BY_NAME = Statement(f"{_FACTS} AND name = :name")
 _FACTS_BY_ID = Statement(f"{_FACTS} AND id = :id")
+_NAMES = Statement("SELECT id, name FROM projects WHERE id = ANY(:ids)")
 # What a user may do comes from its own membership and from those of its groups.
 _ROLE = Statement(
     """
@@ -70,6 +71,13 @@ _ROLES = Statement(
 _SETTINGS = Statement(
     "SELECT project_id, name, value FROM project_metadata WHERE project_id = ANY(:ids) ORDER BY project_id, name"
 )
+
+
+async def names_of(connection: Connection, project_ids: Collection[int]) -> dict[int, str]:
+    """The names of projects by their numbers, also of deleted ones; those that are purged are left out."""
+    if not project_ids:
+        return {}
+    return {row[0]: row[1] for row in await connection.all(_NAMES, ids=sorted(project_ids))}
 
 
 class ProjectQueries:

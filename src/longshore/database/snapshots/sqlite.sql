@@ -18,6 +18,27 @@ CREATE TABLE artifacts (
 	CONSTRAINT pk_artifacts PRIMARY KEY (manifest_id),
 	CONSTRAINT fk_artifacts_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE CASCADE
 );
+CREATE TABLE audit_cursors (
+	name TEXT NOT NULL,
+	seq BIGINT NOT NULL,
+	holder TEXT NOT NULL,
+	held_until BIGINT NOT NULL,
+	CONSTRAINT pk_audit_cursors PRIMARY KEY (name)
+);
+CREATE TABLE audit_log (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	project_id INTEGER,
+	at BIGINT NOT NULL,
+	operation TEXT NOT NULL,
+	resource_type TEXT NOT NULL,
+	resource TEXT NOT NULL,
+	username TEXT NOT NULL,
+	description TEXT NOT NULL,
+	success BOOLEAN NOT NULL,
+	source TEXT NOT NULL
+);
+CREATE INDEX ix_audit_log_listing ON audit_log (at, id);
+CREATE INDEX ix_audit_log_project ON audit_log (project_id, at, id);
 CREATE TABLE blobs (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	digest TEXT NOT NULL,
