@@ -8,6 +8,7 @@ Every setting is documented in `docs/reference/settings.md`, and a test keeps it
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import tomllib
@@ -21,7 +22,9 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "LONGSHORE_"
-SECRETS = ("admin_password", "secret_key", "database_url", "redis_url", "storage_url")
+SECRETS = ("admin_password", "secret_key", "database_url", "redis_url", "storage_url", "config_overwrite_json")
+# Harbor's name of a setting that is ours too.
+_HARBORS = {"CONFIG_OVERWRITE_JSON": "config_overwrite_json"}
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
@@ -113,6 +116,10 @@ class Settings(BaseSettings):
     trash_days: float = Field(7, ge=0, le=3650, description="how long deleted things can be restored; 0 is no undo")
     reclaim_delay: Duration = Field(timedelta(hours=24), description="from unreferenced to bytes gone; 0 for tests")
     token_expiry: Duration = Field(timedelta(minutes=30), description="how long a registry token is good")
+    config_overwrite_json: SecretStr | None = Field(
+        None,
+        description="configuration items as a JSON object, over what administrators have set; nobody changes items then",
+    )
     transfer_timeout: Duration = Field(
         timedelta(seconds=60), description="how long a transfer may stand still before the connection is closed"
     )
@@ -207,6 +214,19 @@ class Settings(BaseSettings):
             raise ValueError("must have at least 16 characters; make one with `openssl rand -hex 32`")
         return value
 
+    @field_validator("config_overwrite_json")
+    @classmethod
+    def _items(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        try:
+            parsed = json.loads(value.get_secret_value())
+        except (ValueError, RecursionError):
+            parsed = None
+        if not isinstance(parsed, dict):
+            raise ValueError('must be a JSON object such as {"self_registration": true}')  # noqa: TRY004 - pydantic wants it
+        return value
+
     @model_validator(mode="after")
     def _tls(self) -> Settings:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -265,6 +285,9 @@ def load_settings(config: Path | None = None, environment: Mapping[str, str] | N
     file = config or (Path(surroundings[PREFIX + "CONFIG"]) if surroundings.get(PREFIX + "CONFIG") else None)
     given: dict[str, Any] = {} if file is None else _read_toml(file)
     given.update(_secret_files(surroundings))
+    for variable, name in _HARBORS.items():
+        if surroundings.get(variable):
+            given.setdefault(name, surroundings[variable])
     try:
         return Settings(**given)
     except ValidationError as error:

@@ -15,6 +15,7 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
+from longshore.audit.queries import AuditQueries
 from longshore.config import Settings
 from longshore.database.connection import Database
 from longshore.distribution.authentication import Authenticator
@@ -23,6 +24,8 @@ from longshore.distribution.elsewhere import Elsewhere, RedirectMode
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
@@ -30,12 +33,14 @@ from longshore.identity.service import UserService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
 from longshore.probes import Health
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
+from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.reclaim import Reclaim
 from longshore.registry.referrers import Listings
@@ -46,7 +51,11 @@ from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import OpenedStore
+from longshore.system.configuration import Configurations, configurations_of, token_minutes
 from longshore.system.instance import ensure_instance
+from longshore.system.sealing import Sealing
+from longshore.system.service import PURPOSE as SEALED_CONFIGURATION
+from longshore.system.service import ConfigurationService
 
 _log = structlog.get_logger("longshore.instance")
 
@@ -89,6 +98,8 @@ class _Ground:
     users: UserQueries
     robots: RobotQueries
     access: AccessService
+    configurations: Configurations
+    sealing: Sealing
     sign_in: SignIn
     tokens: TokenService
     authenticator: Authenticator
@@ -129,7 +140,7 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
     sign_in = SignIn(UserCredentials(database, passwords), RobotCredentials(database, secrets), Throttle(database))
-    tokens = TokenService(secret_key, lifetime_seconds=int(settings.token_expiry.total_seconds()))
+    tokens = TokenService(secret_key)
     return _Ground(
         database=database,
         store=store,
@@ -139,6 +150,8 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
         users=users,
         robots=robots,
         access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}),
+        configurations=configurations_of(settings, database),
+        sealing=Sealing(secret_key, SEALED_CONFIGURATION),
         sign_in=sign_in,
         tokens=tokens,
         authenticator=Authenticator(tokens, sign_in),
@@ -158,13 +171,20 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
         access=ground.access,
         authenticator=ground.authenticator,
         blobs=blobs,
+        configurations=ground.configurations,
         deletion=ManifestDeletion(database, periods),
         delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
         listings=Listings(database),
         manifests=Manifests(database, periods),
+        pull_log=PullLog(database, ground.configurations),
         pulls=pulls,
         tags=Tags(database, periods),
-        tokens=TokenEndpoint(ground.access, ground.tokens, ground.sign_in),
+        tokens=TokenEndpoint(
+            ground.access,
+            ground.tokens,
+            ground.sign_in,
+            lifetime=lambda: _token_seconds(settings, ground.configurations),
+        ),
         uploads=Uploads(database, store, blobs, periods),
     )
 
@@ -172,15 +192,34 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
 def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
     return APIServices(
         access=ground.access,
+        audit=AuditQueries(ground.database),
         authenticator=ground.authenticator,
+        configuration=ConfigurationService(
+            ground.database, ground.configurations, ground.sealing, has_people=lambda: _has_people(ground.users)
+        ),
+        configurations=ground.configurations,
         projects=ProjectService(ground.database, ground.periods),
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
+        allowlists=Allowlists(ground.database),
+        groups=GroupService(ground.database),
+        group_queries=GroupQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets),
         robot_queries=ground.robots,
         health=health,
     )
+
+
+async def _token_seconds(settings: Settings, configurations: Configurations) -> int:
+    minutes = (await configurations.current()).token_expiration
+    # The setting may be more exact than the item that it is the default of.
+    return int(settings.token_expiry.total_seconds()) if minutes == token_minutes(settings) else minutes * 60
+
+
+async def _has_people(users: UserQueries) -> bool:
+    _, total = await users.page(limit=1)
+    return total > 0
 
 
 def _metrics_of(reclaim: Reclaim) -> Callable[[], Awaitable[bytes]]:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from longshore.access import tables as access
+from longshore.audit import tables as audit
 from longshore.database.schema import metadata
 from longshore.events import tables as events
+from longshore.groups import tables as groups
 from longshore.identity import tables as identity
 from longshore.listing import tables as listing
 from longshore.projects import tables as projects
@@ -13,4 +15,16 @@ from longshore.registry import tables as registry
 from longshore.robots import tables as robots
 from longshore.system import tables as system
 
-__all__ = ["access", "events", "identity", "listing", "metadata", "projects", "registry", "robots", "system"]
+__all__ = [
+    "access",
+    "audit",
+    "events",
+    "groups",
+    "identity",
+    "listing",
+    "metadata",
+    "projects",
+    "registry",
+    "robots",
+    "system",
+]

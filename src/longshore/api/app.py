@@ -18,8 +18,10 @@ from litestar.exceptions import LitestarException
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.auditlog import AuditLogController, ProjectLogController
 from longshore.api.authentication import authenticate
 from longshore.api.conditions import check_match, tagged
+from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
@@ -27,11 +29,13 @@ from longshore.api.member import MemberController
 from longshore.api.openapi.controller import DescriptionController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
+from longshore.api.project_metadata import ProjectMetadataController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
 from longshore.api.systeminfo import SystemInfoController
 from longshore.api.user import UserController
+from longshore.api.usergroup import UserGroupController
 from longshore.edge.asgi import Application, Message, Receive, Scope, Send
 from longshore.edge.request import ClientGone
 from longshore.edge.request import Request as EdgeRequest
@@ -40,14 +44,19 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, PreconditionFailed, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    AuditLogController,
+    ConfigureController,
     DescriptionController,
     HealthController,
     MemberController,
     PingController,
+    ProjectLogController,
     ProjectController,
+    ProjectMetadataController,
     RobotController,
     SystemInfoController,
     UserController,
+    UserGroupController,
 )
 BODY_LIMIT: Final = 1024 * 1024
 """The longest body of a request in bytes."""
@@ -57,6 +66,8 @@ _LONGEST_QUERY: Final = 16_384
 _READING: Final = frozenset({"GET", "HEAD"})
 _CHANGING: Final = frozenset({"PUT", "PATCH", "DELETE"})
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+# What works in read-only mode too: how it is left, and what changes nothing.
+_ALWAYS: Final = frozenset({"updateConfigurations", "explainAccess", "login", "userExists"})
 _ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
 _TEXTS: Final = frozenset({"getDocs", "getPing"})
 _TEXT: Final = frozenset({"text/html", "text/plain", "text/*"})
@@ -159,6 +170,8 @@ class _API:
         operation = self._contract.operation(request.method, path)
         if operation not in self._served:
             raise NotServed(f"{operation} isn't served by this release. docs/harbor-compatibility.md tells what is.")
+        if request.method not in _READING and operation not in _ALWAYS:
+            await self._services.configurations.require_writable()
         _check_accept(request.header(b"accept"), text=operation in _TEXTS)
         body = b""
         if request.method in _WITH_BODY:

@@ -8,12 +8,18 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.audit.queries import AuditQueries
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
+from longshore.system.service import ConfigurationService
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -31,11 +37,17 @@ class APIServices:
     """
 
     access: AccessService
+    audit: AuditQueries
     authenticator: Authenticator
+    configuration: ConfigurationService
+    configurations: Configurations
     projects: ProjectService
     project_queries: ProjectQueries
     users: UserService
     user_queries: UserQueries
+    allowlists: Allowlists
+    groups: GroupService
+    group_queries: GroupQueries
     robots: RobotService
     robot_queries: RobotQueries
     health: Health = _nothing_to_check

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from longshore.database.connection import Connection, Database, Transaction
 from longshore.database.errors import ForeignKeyViolation
 from longshore.database.statement import Statement
+from longshore.registry import totals
 from longshore.registry.locking import lock_by_id
 from longshore.registry.periods import Periods
 from longshore.registry.step import MINUTE, Progress, QueueStep, Step, count_due
@@ -193,7 +194,10 @@ class PurgedProjects(QueueStep[int]):
         """Removes one row, with its members and settings."""
 
         async def run(transaction: Transaction) -> int:
-            return await transaction.execute(_DROP_PROJECT, project_id=item)
+            dropped = await transaction.execute(_DROP_PROJECT, project_id=item)
+            if dropped:
+                await totals.forget_project(transaction, item)
+            return dropped
 
         return Progress(handled=await self._database.write(run))
 

@@ -101,9 +101,6 @@ _ADOPT = Statement(
     " WHERE repository_id = :repository_id AND child_digest = :digest AND child_id IS NULL"
 )
 _LISTED = Statement("UPDATE repositories SET listed_at = {now} WHERE id = :repository_id AND listed_at IS NULL")
-_COUNT_REPOSITORY = Statement(
-    "UPDATE project_usage SET repository_count = repository_count + 1 WHERE project_id = :project_id"
-)
 _SPARSE = Statement("SELECT sparse FROM projects WHERE id = :project_id")
 
 _FOREIGN_KEY_ATTEMPTS = 5
@@ -212,7 +209,7 @@ async def _push(
     )
     await ledger.count(transaction, repository.project_id, sorted({*blob_ids, *revived}), used=used, stored=stored)
     if await transaction.execute(_LISTED, repository_id=repository.id):
-        await transaction.execute(_COUNT_REPOSITORY, project_id=repository.project_id)
+        await ledger.change_repository_count(transaction, repository.project_id, 1)
     subject = None if manifest.subject is None else manifest.subject.digest
     return PushedManifest(digest=pushed.digest, subject=subject, tags=pushed.tags)
 

@@ -20,12 +20,17 @@ from longshore.access.tokens import TokenService
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.api.app import build_api
 from longshore.api.services import APIServices
+from longshore.audit.queries import AuditQueries
+from longshore.audit.service import Recorder
 from longshore.database.connection import Connection, Database
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
 from longshore.edge.asgi import Receive, Scope, Send
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import Request
+from longshore.events.sequencer import Sequencer
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
@@ -33,6 +38,7 @@ from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.oci.names import ProjectName
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.robots.credentials import RobotCredentials
@@ -40,6 +46,9 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
+from longshore.system.sealing import Sealing
+from longshore.system.service import ConfigurationService
 from tests.integration.api.counting import CountingDatabase
 
 KEY = b"k" * 32
@@ -79,6 +88,8 @@ class World:
         stack.callback(self.passwords.close)
         self.users, self.user_queries = UserService(database, self.passwords), UserQueries(database)
         self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
+        self.allowlists = Allowlists(database)
+        self.groups, self.group_queries = GroupService(database), GroupQueries(database)
         secrets = RobotSecrets(KEY)
         self.robots, self.robot_queries = RobotService(database, secrets), RobotQueries(database)
         self.access = AccessService(
@@ -88,15 +99,25 @@ class World:
         sign_in = SignIn(
             UserCredentials(database, self.passwords), RobotCredentials(database, secrets), Throttle(database)
         )
+        self.configurations = Configurations(database)
+        configuration = ConfigurationService(
+            database, self.configurations, Sealing(KEY, "configuration"), has_people=self.has_people
+        )
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
         self.api = build_api(
             APIServices(
                 access=self.access,
+                audit=AuditQueries(database),
                 authenticator=Authenticator(self.tokens, sign_in),
+                configuration=configuration,
                 projects=self.projects,
                 project_queries=self.project_queries,
                 users=self.users,
                 user_queries=self.user_queries,
+                allowlists=self.allowlists,
+                configurations=self.configurations,
+                groups=self.groups,
+                group_queries=self.group_queries,
                 robots=self.robots,
                 robot_queries=self.robot_queries,
                 health=self._health,
@@ -104,6 +125,16 @@ class World:
         )
         self._stack = stack
         self._numbers = itertools.count(1)
+
+    async def audit(self) -> None:
+        """Writes the audit log of everything that happened so far."""
+        sequencer, recorder = Sequencer(self.database), Recorder(self.database, self.configurations)
+        while await sequencer.run_once() or await recorder.run_once():
+            pass
+
+    async def has_people(self) -> bool:
+        """Whether there is anybody besides the first administrator."""
+        return (await self.user_queries.page(limit=1))[1] > 0
 
     async def _health(self) -> dict[str, str]:
         return self.states

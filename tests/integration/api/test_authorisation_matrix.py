@@ -11,6 +11,7 @@ import pytest
 
 from longshore.access.models import Role
 from longshore.api.app import CONTROLLERS
+from longshore.groups.models import GroupType, NewGroup
 
 if TYPE_CHECKING:
     from tests.integration.api.conftest import Account, Team, World
@@ -47,6 +48,7 @@ class Target:
     victim: Account
     system_robot: Account
     number: int
+    group_id: int
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,10 @@ def _robot(target: Target) -> str:
 
 def _system_robot(target: Target) -> str:
     return f"/robots/{target.system_robot.id}"
+
+
+def _group(target: Target) -> str:
+    return f"/usergroups/{target.group_id}"
 
 
 def _fixed(path: str) -> Callable[[Target], str]:
@@ -129,6 +135,14 @@ OPERATIONS = (
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
     Operation("getSystemInfo", "GET", _fixed("/systeminfo"), EVERYBODY),
+    Operation("getConfigurations", "GET", _fixed("/configurations"), SYSADMIN),
+    Operation("updateConfigurations", "PUT", _fixed("/configurations"), SYSADMIN, lambda _: {"banner_message": "x"}),
+    Operation("getInternalconfig", "GET", _fixed("/internalconfig"), "401" + " 403" * 9),
+    Operation("listAuditLogs", "GET", _fixed("/audit-logs"), KNOWN),
+    Operation("listAuditLogExts", "GET", _fixed("/auditlog-exts"), KNOWN),
+    Operation("listAuditLogEventTypes", "GET", _fixed("/auditlog-exts/events"), SYSTEM),
+    Operation("getLogs", "GET", _project("/logs"), ADMINS),
+    Operation("getLogExts", "GET", _project("/auditlog-exts"), ADMINS),
     Operation("listProjects", "GET", _fixed("/projects"), EVERYBODY),
     Operation("headProject", "HEAD", lambda target: f"/projects?project_name={target.team.name}", KNOWN),
     Operation(
@@ -154,6 +168,26 @@ OPERATIONS = (
     Operation("getProjectMember", "GET", _member, GUESTS),
     Operation("updateProjectMember", "PUT", _member, ADMINS, lambda _: {"role_id": 2}),
     Operation("deleteProjectMember", "DELETE", _member, ADMINS),
+    # No role has metadata:list: Harbor's list of settings is for administrators and robots.
+    Operation("listProjectMetadatas", "GET", _project("/metadatas/"), "401 403 403 403 403 403 403 200 200 403"),
+    Operation("addProjectMetadatas", "POST", _project("/metadatas"), ADMINS, lambda _: {"auto_scan": "true"}),
+    Operation("getProjectMetadata", "GET", _project("/metadatas/public"), "401 403 403 403 403 200 200 200 200 403"),
+    Operation("updateProjectMetadata", "PUT", _project("/metadatas/public"), ADMINS, lambda _: {"public": "true"}),
+    Operation("deleteProjectMetadata", "DELETE", _project("/metadatas/public"), ADMINS),
+    # Who may see the scanner is told that there is none.
+    Operation("getScannerOfProject", "GET", _project("/scanner"), MEMBERS.replace("200", "404")),
+    Operation("listUserGroups", "GET", _fixed("/usergroups"), SYSTEM),
+    Operation(
+        "createUserGroup",
+        "POST",
+        _fixed("/usergroups"),
+        _created(SYSTEM),
+        lambda target: {"group_name": f"made{target.number}", "group_type": 3},
+    ),
+    Operation("searchUserGroups", "GET", _fixed("/usergroups/search?groupname=o"), KNOWN),
+    Operation("getUserGroup", "GET", _group, SYSTEM),
+    Operation("updateUserGroup", "PUT", _group, SYSTEM, lambda target: {"group_name": f"renamed{target.number}"}),
+    Operation("deleteUserGroup", "DELETE", _group, SYSTEM),
     Operation("listUsers", "GET", _fixed("/users"), SYSTEM),
     Operation("createUser", "POST", _fixed("/users"), _created(SYSTEM), _new_user),
     Operation("getCurrentUserInfo", "GET", _fixed("/users/current"), "401 200 200 200 200 200 200 200 412 412"),
@@ -243,7 +277,10 @@ async def test_matrix(world: World, admin: Account, operation: Operation) -> Non
 
 
 async def _target(world: World) -> Target:
-    return Target(await world.team(), await world.user(), await world.system_robot(), world.number)
+    number = world.number
+    group = NewGroup(GroupType.OIDC, f"group{number}")
+    group_id = await world.groups.create(group, actor="admin")
+    return Target(await world.team(), await world.user(), await world.system_robot(), number, group_id)
 
 
 Arrange = Callable[["World"], Awaitable[str]]

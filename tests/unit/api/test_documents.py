@@ -14,7 +14,6 @@ import pytest
 from longshore.api import app  # noqa: F401 - imports every document there is
 from longshore.api.contract import OURS
 from longshore.api.operations import OPERATIONS
-from longshore.api.ping import APIVersion
 from longshore.api.serialising import Read, Shown, read
 from longshore.oci.errors import Unprocessable
 
@@ -28,14 +27,18 @@ ALWAYS_SHOWN = {
 }
 # `hard` and `used` are maps, which a quota always has.
 ALWAYS_SHOWN |= {("ProjectSummaryQuota", "hard"), ("ProjectSummaryQuota", "used")}
+# Every item of the configuration is shown.
+ALWAYS_SHOWN |= {("ConfigurationsResponse", name) for name in DEFINITIONS["ConfigurationsResponse"]}
 # What the request of a name that two definitions would have is called here.
 READ_AS = {
     "AccessReq": "Access",
+    "CVEAllowlistItemReq": "CVEAllowlistItem",
     "CVEAllowlistReq": "CVEAllowlist",
     "ProjectMetadataReq": "ProjectMetadata",
     "RobotPermissionReq": "RobotPermission",
     "RobotSecReq": "RobotSec",
     "RobotUpdate": "Robot",
+    "UserGroupReq": "UserGroup",
 }
 
 
@@ -45,7 +48,9 @@ def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
         yield from _subclasses(each)
 
 
-SHOWN = [each for each in _subclasses(Shown) if each is not APIVersion]
+# Documents that the contract has no name for.
+NAMELESS = frozenset({"APIVersion", "ScanAllPolicy"})
+SHOWN = [each for each in _subclasses(Shown) if each.__name__ not in NAMELESS]
 READ = list(_subclasses(Read))
 
 

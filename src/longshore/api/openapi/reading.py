@@ -110,6 +110,8 @@ class Reading:
             self.query["sort"] = (_SORT, {"type": "string"})
         elif called is APIRequest.document or called is serialising.read:
             self.body = _evaluated(call.args[-1], known) or self.body
+        elif called is serialising.read_texts:
+            self.body = dict[str, str]
         elif called is request.parse_id and isinstance(call.args[-1], ast.Constant):
             self.integers.add(str(call.args[-1].value))
         elif called is answer_list or called is paging.page_headers:
