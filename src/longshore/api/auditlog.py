@@ -18,10 +18,12 @@ from longshore.api.documents.auditlog import (
     shown_log,
 )
 from longshore.api.lists import answer_list
+from longshore.api.paging import Page
 from longshore.api.request import APIRequest
 from longshore.api.serialising import answer
 from longshore.audit.entries import HARBORS_TYPES, OURS
 from longshore.audit.models import Record
+from longshore.listing.models import Wanted
 from longshore.oci.names import ProjectName
 from longshore.projects.models import Visibility
 
