@@ -34,6 +34,8 @@ from longshore.opening import periods_of
 from longshore.probes import Health
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
@@ -181,6 +183,8 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         user_queries=ground.users,
         labels=LabelService(ground.database),
         label_queries=LabelQueries(ground.database),
+        quotas=QuotaService(ground.database),
+        quota_queries=QuotaQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets),
         robot_queries=ground.robots,
         health=health,

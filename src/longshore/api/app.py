@@ -25,6 +25,7 @@ from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
+from longshore.api.quota import QuotaController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
@@ -43,6 +44,7 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     MemberController,
     PingController,
     ProjectController,
+    QuotaController,
     RobotController,
     SystemInfoController,
     UserController,

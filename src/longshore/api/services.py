@@ -14,6 +14,8 @@ from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
 
@@ -40,6 +42,8 @@ class APIServices:
     user_queries: UserQueries
     labels: LabelService
     label_queries: LabelQueries
+    quotas: QuotaService
+    quota_queries: QuotaQueries
     robots: RobotService
     robot_queries: RobotQueries
     health: Health = _nothing_to_check

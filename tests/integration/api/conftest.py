@@ -37,6 +37,8 @@ from longshore.labels.service import LabelService
 from longshore.oci.names import ProjectName
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
 from longshore.robots.credentials import RobotCredentials
 from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
@@ -102,6 +104,8 @@ class World:
                 user_queries=self.user_queries,
                 labels=self.labels,
                 label_queries=self.label_queries,
+                quotas=QuotaService(database),
+                quota_queries=QuotaQueries(database),
                 robots=self.robots,
                 robot_queries=self.robot_queries,
                 health=self._health,

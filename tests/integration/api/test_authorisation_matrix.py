@@ -203,6 +203,16 @@ OPERATIONS = (
     Operation("UpdateLabel", "PUT", _project_label, MAINTAINERS, lambda _: {"name": "new"}, case="project"),
     Operation("DeleteLabel", "DELETE", _label, SYSTEM, case="global"),
     Operation("DeleteLabel", "DELETE", _project_label, MAINTAINERS, case="project"),
+    Operation("listQuotas", "GET", _fixed("/quotas"), SYSTEM),
+    Operation("getQuota", "GET", lambda target: f"/quotas/{target.team.id}", SYSTEM),
+    # As in the system scope of robots: quota is RUL there.
+    Operation(
+        "updateQuota",
+        "PUT",
+        lambda target: f"/quotas/{target.team.id}",
+        SYSTEM,
+        lambda _: {"hard": {"storage": 1_000}},
+    ),
     Operation("ListRobot", "GET", _fixed("/robots"), SYSTEM, case="system"),
     Operation(
         "ListRobot",

@@ -27,6 +27,7 @@ CREATE TABLE artifacts (
 	CONSTRAINT pk_artifacts PRIMARY KEY (manifest_id),
 	CONSTRAINT fk_artifacts_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE CASCADE
 );
+CREATE INDEX ix_artifacts_project_id_size ON artifacts (project_id, size);
 CREATE TABLE blobs (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	digest TEXT NOT NULL,
@@ -178,7 +179,7 @@ CREATE TABLE project_usage (
 	project_id INTEGER NOT NULL,
 	used_bytes BIGINT DEFAULT 0 NOT NULL,
 	stored_bytes BIGINT DEFAULT 0 NOT NULL,
-	repository_count BIGINT DEFAULT 0 NOT NULL,
+	repository_count BIGINT DEFAULT 0 NOT NULL, exceeded_at BIGINT,
 	CONSTRAINT pk_project_usage PRIMARY KEY (project_id),
 	CONSTRAINT ck_project_usage_bytes CHECK (used_bytes >= 0 AND stored_bytes >= used_bytes),
 	CONSTRAINT fk_project_usage_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
@@ -197,7 +198,7 @@ CREATE TABLE projects (
 	updated_at BIGINT NOT NULL,
 	deleted_at BIGINT,
 	purge_after BIGINT,
-	deletion_id TEXT,
+	deletion_id TEXT, quota_updated_at BIGINT,
 	CONSTRAINT ck_projects_sparse CHECK (sparse IN ('none', 'children', 'any')),
 	CONSTRAINT ck_projects_quota_bytes CHECK (quota_bytes IS NULL OR quota_bytes >= 0),
 	CONSTRAINT fk_projects_owner_id FOREIGN KEY(owner_id) REFERENCES users (id)

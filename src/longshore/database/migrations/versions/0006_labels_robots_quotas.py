@@ -16,7 +16,28 @@ _IDENTIFIER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    _labels()
+    _quotas()
 
+
+def _quotas() -> None:
+    op.add_column(
+        "projects",
+        sa.Column("quota_updated_at", sa.BigInteger(), nullable=True, comment="NULL: not since it was made"),
+    )
+    op.add_column(
+        "project_usage",
+        sa.Column(
+            "exceeded_at",
+            sa.BigInteger(),
+            nullable=True,
+            comment="the first refusal since something was given back; NULL: it has room",
+        ),
+    )
+    op.create_index("ix_artifacts_project_id_size", "artifacts", ["project_id", "size"], unique=False)
+
+
+def _labels() -> None:
     op.create_table(
         "labels",
         sa.Column("id", _IDENTIFIER, autoincrement=True, nullable=False),
