@@ -50,6 +50,7 @@ from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import OpenedStore
+from longshore.system.configuration import Configurations
 from longshore.system.instance import ensure_instance
 
 _log = structlog.get_logger("longshore.instance")
@@ -87,6 +88,7 @@ class _Ground:
 
     database: Database
     store: OpenedStore
+    configurations: Configurations
     periods: Periods
     passwords: Passwords
     secrets: RobotSecrets
@@ -132,11 +134,18 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
 def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store: OpenedStore) -> _Ground:
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
-    sign_in = SignIn(UserCredentials(database, passwords), RobotCredentials(database, secrets), Throttle(database))
+    configurations = Configurations(database)
+    sign_in = SignIn(
+        UserCredentials(database, passwords),
+        RobotCredentials(database, secrets, configurations=configurations),
+        Throttle(database),
+        configurations=configurations,
+    )
     tokens = TokenService(secret_key, lifetime_seconds=int(settings.token_expiry.total_seconds()))
     return _Ground(
         database=database,
         store=store,
+        configurations=configurations,
         periods=periods_of(settings),
         passwords=passwords,
         secrets=secrets,
@@ -181,11 +190,12 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
+        configurations=ground.configurations,
         labels=LabelService(ground.database),
         label_queries=LabelQueries(ground.database),
         quotas=QuotaService(ground.database),
         quota_queries=QuotaQueries(ground.database),
-        robots=RobotService(ground.database, ground.secrets),
+        robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
         health=health,
     )

@@ -18,6 +18,7 @@ from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -40,6 +41,7 @@ class APIServices:
     project_queries: ProjectQueries
     users: UserService
     user_queries: UserQueries
+    configurations: Configurations
     labels: LabelService
     label_queries: LabelQueries
     quotas: QuotaService

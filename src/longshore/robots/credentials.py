@@ -9,13 +9,16 @@ from typing import Final
 
 from longshore.access.errors import WrongCredentials
 from longshore.access.models import Principal, PrincipalKind
-from longshore.access.sign_in import ROBOT_PREFIX
 from longshore.database.connection import Connection, Database, Row
 from longshore.database.statement import Statement
+from longshore.robots.models import stored_names
 from longshore.robots.secret import RobotSecrets
+from longshore.system.configuration import Configurations
 
 _COLUMNS = """
-    SELECT r.id, r.secret_hash, r.access_version, NOT r.disabled AND coalesce(r.expires_at > {now}, :yes) AS alive
+    SELECT r.id, r.secret_hash, r.access_version,
+           coalesce(CASE WHEN r.previous_secret_until > {now} THEN r.previous_secret_hash END, '') AS previous_hash,
+           NOT r.disabled AND coalesce(r.expires_at > {now}, :yes) AS alive
     FROM robots r
 """
 _OF_SYSTEM = Statement(f"{_COLUMNS} WHERE r.project_id IS NULL AND r.name = :name")
@@ -35,7 +38,7 @@ class RobotCredentials:
     Args:
         database: Where they are.
         secrets: Who compares secrets.
-        prefix: What their names begin with when they log in.
+        configurations: Who knows what their names begin with when they log in.
         clock: Seconds, monotonic.
     """
 
@@ -44,12 +47,12 @@ class RobotCredentials:
         database: Database,
         secrets: RobotSecrets,
         *,
-        prefix: str = ROBOT_PREFIX,
+        configurations: Configurations | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._secrets = secrets
-        self._prefix = prefix
+        self._configurations = configurations or Configurations(database)
         self._clock = clock
         self._wrong: dict[tuple[str, int, str], float] = {}
 
@@ -62,19 +65,16 @@ class RobotCredentials:
         """
         if len(name) > _LONGEST or len(secret) > _LONGEST:
             raise WrongCredentials
-        row = await self._database.read(lambda connection: self._find(connection, name))
+        prefix = (await self._configurations.current()).robot_name_prefix
+        row = await self._database.read(lambda connection: _find(connection, name, prefix))
         right = self._secrets.matches(_NOBODY if row is None else row["secret_hash"], secret)
+        # Asked in any case, so that the time of an answer doesn't tell of a grace period.
+        right |= self._secrets.matches((row["previous_hash"] if row is not None else "") or _NOBODY, secret)
         if row is None or not right or not row["alive"]:
             raise WrongCredentials(
                 repeated=self._is_repeated(name, 0 if row is None else row["access_version"], secret)
             )
         return Principal(PrincipalKind.ROBOT, row["id"], name, sysadmin=False, access_version=row["access_version"])
-
-    async def _find(self, connection: Connection, name: str) -> Row | None:
-        project, plus, robot = name.removeprefix(self._prefix).rpartition("+")
-        if plus:
-            return await connection.one(_OF_PROJECT, project=project, name=robot, yes=True)
-        return await connection.one(_OF_SYSTEM, name=robot, yes=True)
 
     def _is_repeated(self, name: str, version: int, secret: str) -> bool:
         key = (name, version, self._secrets.hash(secret))
@@ -85,3 +85,14 @@ class RobotCredentials:
                 del self._wrong[next(iter(self._wrong))]
             self._wrong[key] = now + _WRONG_SECONDS
         return repeated
+
+
+async def _find(connection: Connection, login: str, prefix: str) -> Row | None:
+    for project, name in stored_names(login, prefix):
+        if project is None:
+            row = await connection.one(_OF_SYSTEM, name=name, yes=True)
+        else:
+            row = await connection.one(_OF_PROJECT, project=project, name=name, yes=True)
+        if row is not None:
+            return row
+    return None

@@ -258,7 +258,7 @@ CREATE TABLE robots (
 	creator TEXT NOT NULL,
 	access_version BIGINT DEFAULT 1 NOT NULL,
 	created_at BIGINT NOT NULL,
-	updated_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL, previous_secret_hash TEXT, previous_secret_until BIGINT, creator_type TEXT DEFAULT 'local' NOT NULL, creator_ref INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT ck_robots_project CHECK ((level = 'system') = (project_id IS NULL)),
 	CONSTRAINT ck_robots_level CHECK (level IN ('system', 'project')),
 	CONSTRAINT fk_robots_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
