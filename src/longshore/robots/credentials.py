@@ -9,22 +9,23 @@ from typing import Final
 
 from longshore.access.errors import WrongCredentials
 from longshore.access.models import Principal, PrincipalKind
-from longshore.database.connection import Connection, Database, Row
+from longshore.database.connection import Database, Row
 from longshore.database.statement import Statement
 from longshore.robots.models import stored_names
 from longshore.robots.secret import RobotSecrets
 from longshore.system.configuration import Configurations
 
 _COLUMNS = """
-    SELECT r.id, r.secret_hash, r.access_version,
+    SELECT r.id, r.secret_hash, r.access_version, coalesce(r.previous_secret_until, r.expires_at) AS changes_at,
            coalesce(CASE WHEN r.previous_secret_until > {now} THEN r.previous_secret_hash END, '') AS previous_hash,
-           NOT r.disabled AND coalesce(r.expires_at > {now}, :yes) AS alive
+           NOT r.disabled AND (r.expires_at IS NULL OR r.expires_at > {now}) AS alive
     FROM robots r
 """
-_OF_SYSTEM = Statement(f"{_COLUMNS} WHERE r.project_id IS NULL AND r.name = :name")
+_OF_SYSTEM = Statement(f"{_COLUMNS} WHERE r.project_id IS NULL AND r.name = :name", lasting="changes_at")
 _OF_PROJECT = Statement(
     f"{_COLUMNS} JOIN projects p ON p.id = r.project_id"
-    " WHERE p.name = :project AND p.deleted_at IS NULL AND r.name = :name"
+    " WHERE p.name = :project AND p.deleted_at IS NULL AND r.name = :name",
+    lasting="changes_at",
 )
 _LONGEST: Final = 1_024
 _WRONG_SECONDS: Final = 300.0
@@ -65,8 +66,7 @@ class RobotCredentials:
         """
         if len(name) > _LONGEST or len(secret) > _LONGEST:
             raise WrongCredentials
-        prefix = (await self._configurations.current()).robot_name_prefix
-        row = await self._database.read(lambda connection: _find(connection, name, prefix))
+        row = await self._find(name)
         right = self._secrets.matches(_NOBODY if row is None else row["secret_hash"], secret)
         # Asked in any case, so that the time of an answer doesn't tell of a grace period.
         right |= self._secrets.matches((row["previous_hash"] if row is not None else "") or _NOBODY, secret)
@@ -75,6 +75,17 @@ class RobotCredentials:
                 repeated=self._is_repeated(name, 0 if row is None else row["access_version"], secret)
             )
         return Principal(PrincipalKind.ROBOT, row["id"], name, sysadmin=False, access_version=row["access_version"])
+
+    async def _find(self, login: str) -> Row | None:
+        prefix = (await self._configurations.current()).robot_name_prefix
+        for project, name in stored_names(login, prefix):
+            if project is None:
+                row = await self._database.one(_OF_SYSTEM, name=name)
+            else:
+                row = await self._database.one(_OF_PROJECT, project=project, name=name)
+            if row is not None:
+                return row
+        return None
 
     def _is_repeated(self, name: str, version: int, secret: str) -> bool:
         key = (name, version, self._secrets.hash(secret))
@@ -85,14 +96,3 @@ class RobotCredentials:
                 del self._wrong[next(iter(self._wrong))]
             self._wrong[key] = now + _WRONG_SECONDS
         return repeated
-
-
-async def _find(connection: Connection, login: str, prefix: str) -> Row | None:
-    for project, name in stored_names(login, prefix):
-        if project is None:
-            row = await connection.one(_OF_SYSTEM, name=name, yes=True)
-        else:
-            row = await connection.one(_OF_PROJECT, project=project, name=name, yes=True)
-        if row is not None:
-            return row
-    return None
