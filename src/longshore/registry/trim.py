@@ -44,8 +44,8 @@ _CUT = Statement(
     held AS (
         SELECT until, size FROM trashed
         UNION ALL
-        SELECT max(t.until), pb.size FROM trashed t
-        JOIN manifest_blobs mb ON mb.manifest_id = t.id
+        SELECT max(gone.until), pb.size FROM trashed AS gone
+        JOIN manifest_blobs mb ON mb.manifest_id = gone.id
         JOIN project_blobs pb ON pb.project_id = :project_id AND pb.blob_id = mb.blob_id
         WHERE NOT pb.counted GROUP BY pb.blob_id, pb.size
     ),
