@@ -30,12 +30,16 @@ from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
 from longshore.probes import Health
 from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
@@ -92,13 +96,13 @@ class _Ground:
 
     database: Database
     store: OpenedStore
+    configurations: Configurations
     periods: Periods
     passwords: Passwords
     secrets: RobotSecrets
     users: UserQueries
     robots: RobotQueries
     access: AccessService
-    configurations: Configurations
     sealing: Sealing
     sign_in: SignIn
     tokens: TokenService
@@ -139,18 +143,24 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
 def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store: OpenedStore) -> _Ground:
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
-    sign_in = SignIn(UserCredentials(database, passwords), RobotCredentials(database, secrets), Throttle(database))
+    configurations = configurations_of(settings, database)
+    sign_in = SignIn(
+        UserCredentials(database, passwords),
+        RobotCredentials(database, secrets, configurations=configurations),
+        Throttle(database),
+        configurations=configurations,
+    )
     tokens = TokenService(secret_key)
     return _Ground(
         database=database,
         store=store,
+        configurations=configurations,
         periods=periods_of(settings),
         passwords=passwords,
         secrets=secrets,
         users=users,
         robots=robots,
         access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}),
-        configurations=configurations_of(settings, database),
         sealing=Sealing(secret_key, SEALED_CONFIGURATION),
         sign_in=sign_in,
         tokens=tokens,
@@ -205,7 +215,11 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         allowlists=Allowlists(ground.database),
         groups=GroupService(ground.database),
         group_queries=GroupQueries(ground.database),
-        robots=RobotService(ground.database, ground.secrets),
+        labels=LabelService(ground.database),
+        label_queries=LabelQueries(ground.database),
+        quotas=QuotaService(ground.database),
+        quota_queries=QuotaQueries(ground.database),
+        robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
         health=health,
     )

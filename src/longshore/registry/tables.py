@@ -33,6 +33,7 @@ projects = Table(
     Column("owner_id", Identifier, ForeignKey("users.id")),
     Column("public", Boolean, nullable=False, server_default=false()),
     Column("quota_bytes", BigInteger, comment="NULL: no limit"),
+    Column("quota_updated_at", Microseconds, comment="NULL: not since it was made"),
     Column("undelete_window", BigInteger, comment="microseconds; NULL: the setting"),
     Column("untagged_ttl", BigInteger, comment="microseconds; NULL: untagged manifests are kept"),
     Column("sparse", Text, nullable=False, server_default="none"),
@@ -66,6 +67,7 @@ project_usage = Table(
     Column("used_bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("stored_bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("repository_count", BigInteger, nullable=False, server_default=text("0")),
+    Column("exceeded_at", Microseconds, comment="the first refusal since something was given back; NULL: it has room"),
     CheckConstraint("used_bytes >= 0 AND stored_bytes >= used_bytes", name="bytes"),
     comment="The ledger, apart from projects so that a counter never blocks a reader; trash = stored - used",
 )
@@ -186,6 +188,8 @@ artifacts = Table(
     Column("icon", Text),
     Column("extra_attributes", Text, nullable=False, server_default="{}"),
     Column("described_at", Microseconds),
+    # What a full project could do without is looked for among its largest.
+    Index("ix_artifacts_project_id_size", "project_id", "size"),
 )
 
 manifest_pulls = Table(
