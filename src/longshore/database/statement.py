@@ -79,7 +79,7 @@ class Statement:
         return self._pick(parameters)
 
     def gathered(self, types: tuple[str, ...]) -> str:
-        """The text for PostgreSQL that runs the statement once for each place of its arguments, which are arrays then.
+        """The text for PostgreSQL that brings the first row of the statement for each place of its arguments, which are arrays.
 
         Each row tells in its last column, `number_of_read`, for which place it is, beginning with 1.
         """
@@ -87,9 +87,11 @@ class Statement:
         if text is None:
             arrays = ", ".join(f"CAST(${number} AS {kind}[])" for number, kind in enumerate(types, start=1))
             each = _PARAMETER.sub(r"asked.\1", self.text.replace("{now}", _POSTGRESQL_NOW))
+            # LIMIT keeps the planner from joining all places at once, which it does by reading whole tables and repositories.
             text = (
                 f"SELECT found.*, asked.number_of_read FROM unnest({arrays})"
-                f" WITH ORDINALITY AS asked({', '.join(self._names)}, number_of_read) CROSS JOIN LATERAL ({each}) AS found"
+                f" WITH ORDINALITY AS asked({', '.join(self._names)}, number_of_read) CROSS JOIN LATERAL"
+                f" (SELECT * FROM ({each}) AS every LIMIT 1) AS found"
             )
             self._gathered[types] = text
         return text
