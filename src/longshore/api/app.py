@@ -21,9 +21,11 @@ from longshore.api.authentication import authenticate
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
+from longshore.api.quota import QuotaController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
@@ -38,9 +40,11 @@ from longshore.oci.errors import BadRequest, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     HealthController,
+    LabelController,
     MemberController,
     PingController,
     ProjectController,
+    QuotaController,
     RobotController,
     SystemInfoController,
     UserController,
