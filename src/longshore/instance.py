@@ -15,6 +15,8 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.describing import Describer
 from longshore.audit.queries import AuditQueries
 from longshore.config import Settings
 from longshore.database.connection import Database
@@ -40,6 +42,7 @@ from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
+from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
@@ -134,7 +137,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         build_api=build_api,
         distribution=_distribution_services(settings, ground, pulls),
         health=health,
-        metrics=_metrics_of(Reclaim(database, store, ground.periods)),
+        metrics=_metrics_of(reclaim_of(database, store, ground.periods)),
         pulls=pulls,
         closers=[database.close, store.close, close_passwords],
     )
@@ -171,6 +174,7 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
 def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCounter) -> Services:
     database, store, periods = ground.database, ground.store, ground.periods
     blobs = Blobs(database, periods)
+    manifests = Manifests(database, periods)
     elsewhere = Elsewhere(
         store,
         redirect=RedirectMode(settings.storage_redirect),
@@ -184,9 +188,10 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
         configurations=ground.configurations,
         deletion=ManifestDeletion(database, periods),
         delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
+        describer=Describer(Contents(database, store, blobs), manifests),
         listings=Listings(database),
-        manifests=Manifests(database, periods),
         pull_log=PullLog(database, ground.configurations),
+        manifests=manifests,
         pulls=pulls,
         tags=Tags(database, periods),
         tokens=TokenEndpoint(

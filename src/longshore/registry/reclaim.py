@@ -8,7 +8,7 @@ one leaves it as it was, and another one goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -73,7 +73,13 @@ class Reclaim:
     """Runs every step of reclaim, over and over."""
 
     def __init__(
-        self, database: Database, store: BlobStore, periods: Periods, immutable: ImmutableTags | None = None
+        self,
+        database: Database,
+        store: BlobStore,
+        periods: Periods,
+        immutable: ImmutableTags | None = None,
+        *,
+        further: Sequence[Step] = (),
     ) -> None:
         self._database = database
         self._clock = ClockWatch(database)
@@ -89,6 +95,7 @@ class Reclaim:
             Sweep(database, store, periods),
             EmptyRepositories(database),
             PurgedProjects(database),
+            *further,
         )
         self._steps: Mapping[str, Step] = {step.name: step for step in steps}
 

@@ -50,13 +50,6 @@ async def test_refusal_names_what_could_go(world: World) -> None:
     tagged = await world.image(project_id, world.layer(3_000), tags=["v1"])
     loose = [await world.image(project_id, world.layer(size), tags=[]) for size in (1_000, 1_100, 1_200, 1_300)]
     gone = await world.image(project_id, world.layer(2_000), tags=[])
-    await world.sql(
-        "INSERT INTO artifacts (manifest_id, repository_id, project_id, pushed_at, listed, size)"
-        " SELECT m.id, m.repository_id, :project_id, m.pushed_at, true,"
-        " (SELECT sum(b.size) FROM manifest_blobs e JOIN blobs b ON b.id = e.blob_id WHERE e.manifest_id = m.id)"
-        " FROM manifests m WHERE true ON CONFLICT (manifest_id) DO UPDATE SET size = excluded.size, listed = true",
-        project_id=project_id,
-    )
     await ManifestDeletion(world.database, world.periods).delete(project_id, "app", gone, **ALICE)
     await world.later()
     with pytest.raises(QuotaExceeded) as caught:
