@@ -17,7 +17,7 @@ from longshore.events import service as events
 from longshore.events.models import EventKind
 from longshore.oci.digest import Digest
 from longshore.oci.errors import ManifestUnknown
-from longshore.registry import ledger, repositories
+from longshore.registry import artifacts, ledger, repositories
 from longshore.registry.closure import Member, closure
 from longshore.registry.errors import Held
 from longshore.registry.holdings import held_blobs
@@ -128,8 +128,12 @@ async def delete_manifest(
         id=deletion_id, manifests=tuple(member.digest for member in members), tags=tags, freed_after=window
     )
     await _announce(transaction, repository, deletion, actor=actor, reason=reason)
+    # What of an index stays behind is listed from now on.
+    change = await artifacts.refresh(transaction, manifest_ids)
+    await artifacts.touch(transaction, repository, change)
     blob_ids = await held_blobs(transaction, manifest_ids)
-    await ledger.uncount(transaction, repository.project_id, blob_ids, used=sum(member.size for member in members))
+    used = sum(member.size for member in members)
+    await ledger.uncount(transaction, repository.project_id, blob_ids, used=used, artifacts=change)
     return deletion
 
 
@@ -143,6 +147,7 @@ async def drop_tags(
             _JOURNAL, manifest_ids=manifest_ids, deletion_id=deletion_id, actor=actor, reason=reason
         )
         await transaction.execute(_DROP_TAGS, manifest_ids=manifest_ids)
+        await artifacts.drop_tags(transaction, manifest_ids)
     return names
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,10 +16,11 @@ from longshore.oci.digest import Digest
 from longshore.oci.errors import ManifestBlobUnknown, ManifestInvalid, ManifestUnknown
 from longshore.oci.manifest import Manifest
 from longshore.oci.names import TagName
-from longshore.registry import ledger, repositories, tags
+from longshore.registry import artifacts, ledger, repositories, tags
+from longshore.registry.facts import Facts, facts_of
 from longshore.registry.models import PushedManifest, Repository, Sparse, StoredManifest
 from longshore.registry.periods import Periods
-from longshore.registry.revive import revive
+from longshore.registry.revive import NOTHING, Revived, revive
 
 _BY_TAG = Statement(
     "SELECT m.id, m.digest, m.media_type, m.payload FROM repositories r"
@@ -101,10 +101,10 @@ _ADOPT = Statement(
     " WHERE repository_id = :repository_id AND child_digest = :digest AND child_id IS NULL"
 )
 _LISTED = Statement("UPDATE repositories SET listed_at = {now} WHERE id = :repository_id AND listed_at IS NULL")
-_COUNT_REPOSITORY = Statement(
-    "UPDATE project_usage SET repository_count = repository_count + 1 WHERE project_id = :project_id"
+_PLACE = Statement(
+    "SELECT p.sparse, r.listed_at IS NOT NULL FROM repositories r JOIN projects p ON p.id = r.project_id"
+    " WHERE r.id = :repository_id"
 )
-_SPARSE = Statement("SELECT sparse FROM projects WHERE id = :project_id")
 
 _FOREIGN_KEY_ATTEMPTS = 5
 
@@ -118,6 +118,8 @@ class ManifestPush:
     payload: bytes
     tags: tuple[TagName, ...]
     actor: str
+    facts: Facts | None = None
+    """With what stands in the config, where it could be read; None: what the manifest itself tells."""
 
 
 class Manifests:
@@ -165,29 +167,61 @@ class Manifests:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """The manifest's row: whether this push made it, what bytes of it that adds, and what came back to life with it."""
+
+    id: int
+    created: bool
+    used: int
+    revived: Revived
+
+
 async def _push(
     transaction: Transaction, repository: Repository, pushed: ManifestPush, periods: Periods
 ) -> PushedManifest:
     manifest = pushed.manifest
-    sparse = Sparse(await transaction.value(_SPARSE, project_id=repository.project_id))
+    place = await transaction.one(_PLACE, repository_id=repository.id)
+    sparse, listed = (Sparse.NONE, True) if place is None else (Sparse(place[0]), bool(place[1]))
     held, wanted = await _resolve_blobs(transaction, repository, manifest, sparse)
     known, missing = await _resolve_children(transaction, repository, manifest, sparse)
-    manifest_id, used, stored, revived = await _upsert(transaction, repository, pushed, known, periods)
-    parameters = {"id": manifest_id, "repository_id": repository.id}
+    row = await _upsert(transaction, repository, pushed, known, periods)
+    parameters = {"id": row.id, "repository_id": repository.id}
     blob_ids = list(held.values())
     if blob_ids:
         await transaction.execute(_EDGES, **parameters, blob_ids=blob_ids)
         await transaction.execute(_HOLD, repository_id=repository.id, blob_ids=blob_ids)
-        await transaction.execute(_WANT_NO_MORE, id=manifest_id, digests=list(held))
+        await transaction.execute(_WANT_NO_MORE, id=row.id, digests=list(held))
     if wanted:
         await transaction.execute(_WANT, **parameters, digests=wanted)
     if known:
         await transaction.execute(_KNOWN_CHILDREN, **parameters, digests=list(known))
     if missing:
         await transaction.execute(_MISSING_CHILDREN, **parameters, digests=missing)
-    await transaction.execute(_ADOPT, **parameters, digest=str(pushed.digest))
+    adopted = await transaction.execute(_ADOPT, **parameters, digest=str(pushed.digest))
+    added, change = await _point_tags(transaction, repository, row.id, pushed, periods)
+    change += await _describe(transaction, repository, row, pushed, known, tag_count=added, adopted=bool(adopted))
+    await _announce(transaction, repository, pushed)
+    if row.created or row.revived.ids or added or change:
+        await artifacts.touch(transaction, repository, change)
+    if not listed:
+        await transaction.execute(_LISTED, repository_id=repository.id)
+    blobs = sorted({*blob_ids, *row.revived.blob_ids})
+    used = row.used + row.revived.manifest_bytes
+    await ledger.count(transaction, repository.project_id, blobs, used=used, stored=row.used, artifacts=change)
+    if not listed:
+        await ledger.change_repository_count(transaction, repository.project_id, 1)
+    subject = None if manifest.subject is None else manifest.subject.digest
+    return PushedManifest(digest=pushed.digest, subject=subject, tags=pushed.tags)
+
+
+async def _point_tags(
+    transaction: Transaction, repository: Repository, manifest_id: int, pushed: ManifestPush, periods: Periods
+) -> tuple[int, int]:
+    """How many tags the manifest has newly, and by how many the other listed artifacts changed."""
+    added = others = 0
     for tag in pushed.tags:
-        await tags.point(
+        pointed = await tags.point(
             transaction,
             repository,
             tag,
@@ -197,6 +231,43 @@ async def _push(
             reason="push",
             periods=periods,
         )
+        added += pointed.added
+        others += pointed.others
+    return added, others
+
+
+async def _describe(
+    transaction: Transaction,
+    repository: Repository,
+    row: _Row,
+    pushed: ManifestPush,
+    children: dict[str, int],
+    *,
+    tag_count: int,
+    adopted: bool,
+) -> int:
+    """Writes what lists show of the manifest; by how many the listed artifacts changed."""
+    facts = pushed.facts or facts_of(pushed.manifest, pushed.tags)
+    below = children.values()
+    if not row.created:
+        await artifacts.renew(
+            transaction,
+            repository,
+            row.id,
+            facts,
+            children=below,
+            tag_count=tag_count,
+            revived=row.id in row.revived.ids,
+        )
+        return await artifacts.refresh(transaction, [row.id, *row.revived.ids])
+    change = await artifacts.insert(
+        transaction, repository, row.id, facts, children=below, tag_count=tag_count, adopted=adopted
+    )
+    # An index hides what it contains.
+    return change + (await artifacts.refresh(transaction, [row.id, *row.revived.ids]) if below else 0)
+
+
+async def _announce(transaction: Transaction, repository: Repository, pushed: ManifestPush) -> None:
     await append(
         transaction,
         kind=EventKind.MANIFEST_PUSHED,
@@ -206,15 +277,10 @@ async def _push(
             "repository": repository.path,
             "digest": str(pushed.digest),
             "tags": [str(tag) for tag in pushed.tags],
-            "media_type": manifest.media_type,
+            "media_type": pushed.manifest.media_type,
             "actor": pushed.actor,
         },
     )
-    await ledger.count(transaction, repository.project_id, sorted({*blob_ids, *revived}), used=used, stored=stored)
-    if await transaction.execute(_LISTED, repository_id=repository.id):
-        await transaction.execute(_COUNT_REPOSITORY, project_id=repository.project_id)
-    subject = None if manifest.subject is None else manifest.subject.digest
-    return PushedManifest(digest=pushed.digest, subject=subject, tags=pushed.tags)
 
 
 async def _resolve_blobs(
@@ -263,14 +329,12 @@ async def _resolve_children(
 
 async def _upsert(
     transaction: Transaction, repository: Repository, pushed: ManifestPush, children: dict[str, int], periods: Periods
-) -> tuple[int, int, int, Sequence[int]]:
-    """The manifest's id, the used and stored bytes it brings, and the blobs of manifests that came back to life."""
+) -> _Row:
     manifest = pushed.manifest
-    size = len(pushed.payload)
     existing = await transaction.one(_EXISTING, repository_id=repository.id, digest=str(pushed.digest))
-    manifest_id: int
     if existing is None:
-        manifest_id = await transaction.value(
+        size = len(pushed.payload)
+        manifest_id: int = await transaction.value(
             _INSERT,
             repository_id=repository.id,
             digest=str(pushed.digest),
@@ -283,19 +347,20 @@ async def _upsert(
             grace=periods.grace,
             project_id=repository.project_id,
         )
-        used = stored = size
-    else:
-        manifest_id, used, stored = existing[0], 0, 0
+        revived = NOTHING
+        if children:
+            revived = await revive(transaction, repository, list(children.values()), periods=periods)
+        return _Row(id=manifest_id, created=True, used=size, revived=revived)
+    manifest_id = existing[0]
     revived = await revive(transaction, repository, [manifest_id, *children.values()], periods=periods)
-    if existing is not None:
-        await transaction.execute(
-            _TOUCH,
-            id=manifest_id,
-            media_type=manifest.media_type,
-            project_id=repository.project_id,
-            grace=periods.grace,
-        )
-    return manifest_id, used + revived.manifest_bytes, stored, revived.blob_ids
+    await transaction.execute(
+        _TOUCH,
+        id=manifest_id,
+        media_type=manifest.media_type,
+        project_id=repository.project_id,
+        grace=periods.grace,
+    )
+    return _Row(id=manifest_id, created=False, used=0, revived=revived)
 
 
 def _blob_unknown(kind: str, digests: list[str]) -> ManifestBlobUnknown:

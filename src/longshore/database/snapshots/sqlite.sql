@@ -8,16 +8,24 @@ CREATE TABLE artifacts (
 	project_id INTEGER NOT NULL,
 	pushed_at BIGINT NOT NULL,
 	listed BOOLEAN DEFAULT 0 NOT NULL,
+	tag_count BIGINT DEFAULT 0 NOT NULL,
 	type TEXT DEFAULT 'UNKNOWN' NOT NULL,
 	config_media_type TEXT DEFAULT '' NOT NULL,
 	size BIGINT DEFAULT 0 NOT NULL,
 	accessory_type TEXT,
+	subject_digest TEXT,
 	icon TEXT,
+	additions TEXT DEFAULT '[]' NOT NULL,
 	extra_attributes TEXT DEFAULT '{}' NOT NULL,
 	described_at BIGINT,
+	describe_after BIGINT,
 	CONSTRAINT pk_artifacts PRIMARY KEY (manifest_id),
 	CONSTRAINT fk_artifacts_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE CASCADE
 );
+CREATE INDEX ix_artifacts_accessories ON artifacts (repository_id, subject_digest, manifest_id) WHERE accessory_type IS NOT NULL;
+CREATE INDEX ix_artifacts_describe_after ON artifacts (describe_after) WHERE describe_after IS NOT NULL;
+CREATE INDEX ix_artifacts_listing ON artifacts (repository_id, pushed_at, manifest_id, listed) WHERE listed;
+CREATE INDEX ix_artifacts_project_listing ON artifacts (project_id, pushed_at, manifest_id, repository_id, listed) WHERE listed;
 CREATE TABLE blobs (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	digest TEXT NOT NULL,
@@ -155,7 +163,7 @@ CREATE TABLE project_usage (
 	project_id INTEGER NOT NULL,
 	used_bytes BIGINT DEFAULT 0 NOT NULL,
 	stored_bytes BIGINT DEFAULT 0 NOT NULL,
-	repository_count BIGINT DEFAULT 0 NOT NULL,
+	repository_count BIGINT DEFAULT 0 NOT NULL, artifact_count BIGINT DEFAULT 0 NOT NULL,
 	CONSTRAINT pk_project_usage PRIMARY KEY (project_id),
 	CONSTRAINT ck_project_usage_bytes CHECK (used_bytes >= 0 AND stored_bytes >= used_bytes),
 	CONSTRAINT fk_project_usage_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
@@ -199,10 +207,11 @@ CREATE TABLE repositories (
 	listed_at BIGINT,
 	deleted_at BIGINT,
 	purge_after BIGINT,
-	deletion_id TEXT,
+	deletion_id TEXT, description TEXT DEFAULT '' NOT NULL, artifact_count BIGINT DEFAULT 0 NOT NULL, pull_count BIGINT DEFAULT 0 NOT NULL, updated_at BIGINT DEFAULT 0 NOT NULL,
 	CONSTRAINT fk_repositories_project_id FOREIGN KEY(project_id) REFERENCES projects (id)
 );
 CREATE INDEX ix_repositories_deletion_id ON repositories (deletion_id) WHERE deletion_id IS NOT NULL;
+CREATE INDEX ix_repositories_listing ON repositories (project_id, created_at, id, listed_at, deleted_at) WHERE listed_at IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX ix_repositories_project_id ON repositories (project_id);
 CREATE INDEX ix_repositories_purge_after ON repositories (purge_after) WHERE purge_after IS NOT NULL;
 CREATE INDEX ix_repositories_unlisted ON repositories (created_at) WHERE listed_at IS NULL;
@@ -272,11 +281,12 @@ CREATE TABLE tags (
 	subject_digest TEXT,
 	pushed_at BIGINT NOT NULL,
 	pulled_at BIGINT,
-	pull_count BIGINT DEFAULT 0 NOT NULL,
+	pull_count BIGINT DEFAULT 0 NOT NULL, id INTEGER,
 	CONSTRAINT pk_tags PRIMARY KEY (repository_id, name),
 	CONSTRAINT fk_tags_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE RESTRICT,
 	CONSTRAINT fk_tags_repository_id FOREIGN KEY(repository_id) REFERENCES repositories (id)
 );
+CREATE UNIQUE INDEX ix_tags_id ON tags (id);
 CREATE INDEX ix_tags_manifest_id ON tags (manifest_id);
 CREATE INDEX ix_tags_repository_id_subject_digest ON tags (repository_id, subject_digest) WHERE subject_digest IS NOT NULL;
 CREATE TABLE trash (
