@@ -27,6 +27,8 @@ from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
 from longshore.probes import Health
@@ -177,6 +179,8 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
+        labels=LabelService(ground.database),
+        label_queries=LabelQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets),
         robot_queries=ground.robots,
         health=health,

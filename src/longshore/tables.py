@@ -7,10 +7,11 @@ from longshore.access import tables as access
 from longshore.database.schema import metadata
 from longshore.events import tables as events
 from longshore.identity import tables as identity
+from longshore.labels import tables as labels
 from longshore.listing import tables as listing
 from longshore.projects import tables as projects
 from longshore.registry import tables as registry
 from longshore.robots import tables as robots
 from longshore.system import tables as system
 
-__all__ = ["access", "events", "identity", "listing", "metadata", "projects", "registry", "robots", "system"]
+__all__ = ["access", "events", "identity", "labels", "listing", "metadata", "projects", "registry", "robots", "system"]

@@ -21,6 +21,7 @@ from longshore.api.authentication import authenticate
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
@@ -38,6 +39,7 @@ from longshore.oci.errors import BadRequest, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     HealthController,
+    LabelController,
     MemberController,
     PingController,
     ProjectController,

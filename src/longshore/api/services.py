@@ -10,6 +10,8 @@ from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.robots.queries import RobotQueries
@@ -36,6 +38,8 @@ class APIServices:
     project_queries: ProjectQueries
     users: UserService
     user_queries: UserQueries
+    labels: LabelService
+    label_queries: LabelQueries
     robots: RobotService
     robot_queries: RobotQueries
     health: Health = _nothing_to_check

@@ -12,6 +12,7 @@ from longshore.database.connection import Dialect
 from longshore.database.sqlite import connect
 from longshore.database.statement import Statement
 from longshore.identity import queries as users
+from longshore.labels import queries as labels
 from longshore.listing.models import EVERYTHING
 from longshore.listing.statements import List
 from longshore.projects import queries as projects
@@ -21,6 +22,8 @@ from tests.databases import Databases
 _SCOPES: dict[str, dict[str, Any]] = {
     "projects": {"everything": False, "public_too": True, "project_ids": [1]},
     "users": {},
+    "labels": {},
+    "labels of a project": {"project_id": 1},
     "robots": {},
     "robots of a project": {"project_id": 1},
 }
@@ -28,6 +31,8 @@ _SCOPES: dict[str, dict[str, Any]] = {
 _LISTS: dict[str, tuple[List, str, str]] = {
     "projects": (projects._LIST, "ix_projects_listing", "ix_projects_listing"),
     "users": (users._LIST, "ix_users_listing", "ix_users_listing"),
+    "labels": (labels._GLOBAL_LIST, "ix_labels_project_id_id", "ix_labels_project_id_id"),
+    "labels of a project": (labels._PROJECT_LIST, "ix_labels_project_id_id", "ix_labels_project_id_id"),
     "robots": (robots._SYSTEM_LIST, "uq_robots_project_name", "uq_robots_system_name"),
     "robots of a project": (robots._PROJECT_LIST, "uq_robots_project_name", "uq_robots_project_name"),
 }
@@ -42,6 +47,9 @@ INSERT INTO robots (name, level, secret_hash, permissions, duration_days, creato
 NUMBERS SELECT 'robot' || n, 'system', '!', '[]', -1, 'admin', 0, 0 FROM numbers;
 INSERT INTO robots (name, level, project_id, secret_hash, permissions, duration_days, creator, created_at, updated_at)
 NUMBERS SELECT 'robot' || n, 'project', 1, '!', '[]', -1, 'admin', 0, 0 FROM numbers;
+INSERT INTO labels (name, created_at, updated_at) NUMBERS SELECT 'label' || n, 0, 0 FROM numbers WHERE n <= 100;
+INSERT INTO labels (project_id, name, created_at, updated_at)
+NUMBERS SELECT n % 10 + 1, 'label' || n, 0, 0 FROM numbers;
 """.replace("NUMBERS", _NUMBERS)
 
 
@@ -74,7 +82,11 @@ async def test_a_page_is_skipped_to_in_an_index(databases: Databases, name: str,
     """The index has all that the filter needs, in the order of the list: no row is read for what isn't on the page."""
     items, sqlite, postgresql = _LISTS[name]
     page, number, values = items.statements(EVERYTHING)
-    plan = await _plan(databases, page if which == "page" else number, {**values, **_SCOPES[name]})
+    statement = page if which == "page" else number
+    plan = await _plan(databases, statement, {**values, **_SCOPES[name]})
+    if "FROM list_totals" in statement.text:
+        assert "sqlite_autoindex_list_totals_1" in plan or "pk_list_totals" in plan, plan
+        return
     if databases.dialect is Dialect.SQLITE:
         assert f"USING COVERING INDEX {sqlite}" in plan, plan
     else:

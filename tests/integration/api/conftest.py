@@ -32,6 +32,8 @@ from longshore.identity.hashing import Passwords
 from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.oci.names import ProjectName
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
@@ -46,7 +48,7 @@ KEY = b"k" * 32
 PASSWORD = "Secret-1234"
 SYSTEM_ONLY = frozenset({Permission("project", "list")})
 
-_TABLES = ("projects", "project_members", "project_metadata", "users", "robots")
+_TABLES = ("projects", "project_members", "project_metadata", "users", "robots", "labels")
 _ROWS = {name: Statement(f"SELECT * FROM {name} ORDER BY 1, 2") for name in _TABLES}
 
 
@@ -81,6 +83,7 @@ class World:
         self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
         secrets = RobotSecrets(KEY)
         self.robots, self.robot_queries = RobotService(database, secrets), RobotQueries(database)
+        self.labels, self.label_queries = LabelService(database), LabelQueries(database)
         self.access = AccessService(
             database, {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries}
         )
@@ -97,6 +100,8 @@ class World:
                 project_queries=self.project_queries,
                 users=self.users,
                 user_queries=self.user_queries,
+                labels=self.labels,
+                label_queries=self.label_queries,
                 robots=self.robots,
                 robot_queries=self.robot_queries,
                 health=self._health,

@@ -2,6 +2,15 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
+CREATE TABLE artifact_labels (
+	manifest_id INTEGER NOT NULL,
+	label_id INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_artifact_labels PRIMARY KEY (manifest_id, label_id),
+	CONSTRAINT fk_artifact_labels_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE CASCADE,
+	CONSTRAINT fk_artifact_labels_label_id FOREIGN KEY(label_id) REFERENCES labels (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_artifact_labels_label_id_manifest_id ON artifact_labels (label_id, manifest_id);
 CREATE TABLE artifacts (
 	manifest_id INTEGER NOT NULL,
 	repository_id INTEGER NOT NULL,
@@ -62,6 +71,20 @@ CREATE TABLE instance (
 	CONSTRAINT pk_instance PRIMARY KEY (id),
 	CONSTRAINT ck_instance_single CHECK (id = 1)
 );
+CREATE TABLE labels (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	project_id INTEGER,
+	name TEXT NOT NULL,
+	description TEXT DEFAULT '' NOT NULL,
+	color TEXT DEFAULT '' NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT fk_labels_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE,
+	CONSTRAINT ck_labels_name CHECK (length(name) BETWEEN 1 AND 128)
+);
+CREATE INDEX ix_labels_project_id_id ON labels (project_id, id);
+CREATE UNIQUE INDEX uq_labels_global_name ON labels (name) WHERE project_id IS NULL;
+CREATE UNIQUE INDEX uq_labels_project_id_name ON labels (project_id, name);
 CREATE TABLE list_totals (
 	list TEXT NOT NULL,
 	scope_id INTEGER NOT NULL,
