@@ -15,6 +15,8 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.config import Settings
 from longshore.database.connection import Database
 from longshore.distribution.authentication import Authenticator
@@ -172,15 +174,18 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
 
 
 def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
+    labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
+        artifact_queries=ArtifactQueries(ground.database, labels),
         authenticator=ground.authenticator,
         projects=ProjectService(ground.database, ground.periods),
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
         labels=LabelService(ground.database),
-        label_queries=LabelQueries(ground.database),
+        label_queries=labels,
+        repository_queries=RepositoryQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets),
         robot_queries=ground.robots,
         health=health,

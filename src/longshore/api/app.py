@@ -17,6 +17,7 @@ from litestar import Controller, Litestar, Request, Response
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.artifact import ArtifactController
 from longshore.api.authentication import authenticate
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import NotServed, respond_to
@@ -25,6 +26,7 @@ from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
+from longshore.api.repository import RepositoryController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
@@ -38,11 +40,13 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    ArtifactController,
     HealthController,
     LabelController,
     MemberController,
     PingController,
     ProjectController,
+    RepositoryController,
     RobotController,
     SystemInfoController,
     UserController,

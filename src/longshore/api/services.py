@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.labels.queries import LabelQueries
@@ -33,6 +35,7 @@ class APIServices:
     """
 
     access: AccessService
+    artifact_queries: ArtifactQueries
     authenticator: Authenticator
     projects: ProjectService
     project_queries: ProjectQueries
@@ -40,6 +43,7 @@ class APIServices:
     user_queries: UserQueries
     labels: LabelService
     label_queries: LabelQueries
+    repository_queries: RepositoryQueries
     robots: RobotService
     robot_queries: RobotQueries
     health: Health = _nothing_to_check

@@ -20,6 +20,8 @@ from longshore.access.tokens import TokenService
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.api.app import build_api
 from longshore.api.services import APIServices
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.database.connection import Connection, Database
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
@@ -95,6 +97,7 @@ class World:
         self.api = build_api(
             APIServices(
                 access=self.access,
+                artifact_queries=ArtifactQueries(database, self.label_queries),
                 authenticator=Authenticator(self.tokens, sign_in),
                 projects=self.projects,
                 project_queries=self.project_queries,
@@ -102,6 +105,7 @@ class World:
                 user_queries=self.user_queries,
                 labels=self.labels,
                 label_queries=self.label_queries,
+                repository_queries=RepositoryQueries(database),
                 robots=self.robots,
                 robot_queries=self.robot_queries,
                 health=self._health,
