@@ -3,22 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, Response, get
 from litestar.params import FromPath
 
 from longshore.access.models import (
     ACCESSORY_LIST,
-    ARTIFACT_ADDITION_READ,
-    ARTIFACT_CREATE,
-    ARTIFACT_DELETE,
-    ARTIFACT_LABEL_CREATE,
-    ARTIFACT_LABEL_DELETE,
     ARTIFACT_LIST,
     ARTIFACT_READ,
-    TAG_CREATE,
-    TAG_DELETE,
     TAG_LIST,
     Permission,
 )
@@ -51,9 +44,7 @@ class ArtifactController(Controller):
     path = "/api/v2.0/projects"
 
     @get("/{project_name_or_id:str}/artifacts", operation_id="listArtifactsOfProject")
-    async def list_of_project(
-        self, request: APIRequest, project_name_or_id: FromPath[str]
-    ) -> Response[list[Artifact]]:
+    async def list_of_project(self, request: APIRequest, project_name_or_id: FromPath[str]) -> Response[list[Artifact]]:
         """The artifacts of all repositories of a project, the newest first."""
         page, wanted, along = request.page(), request.wanted(), _along(request)
         services, latest = request.services, is_true(request.incoming.parameter("latest_in_repository") or "")
@@ -99,9 +90,7 @@ class ArtifactController(Controller):
         """An artifact, by its digest or by a tag."""
         along = _along(request)
         project, path = await _authorise(request, ARTIFACT_READ, project_name, repository_name)
-        found = await request.services.artifact_queries.artifact(
-            project.id, path, artifact_reference(reference), along
-        )
+        found = await request.services.artifact_queries.artifact(project.id, path, artifact_reference(reference), along)
         return answer(shown_artifact(found))
 
     @get(f"{_ARTIFACT}/tags", operation_id="listTags")

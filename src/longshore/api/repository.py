@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from litestar import Controller, Response, delete, get, put
+from litestar import Controller, Response, get
 from litestar.params import FromPath
 
-from longshore.access.models import REPOSITORY_DELETE, REPOSITORY_LIST, REPOSITORY_READ, REPOSITORY_UPDATE
-from longshore.api.documents.repository import Repository, RepositoryReq, shown_repository
+from longshore.access.models import REPOSITORY_LIST, REPOSITORY_READ
+from longshore.api.documents.repository import Repository, shown_repository
 from longshore.api.paging import listing
 from longshore.api.places import project_named, repository_path
 from longshore.api.request import APIRequest
-from longshore.api.serialising import answer, empty
+from longshore.api.serialising import answer
 from longshore.artifacts.models import ListedRepository
 
 

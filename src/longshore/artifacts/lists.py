@@ -141,9 +141,7 @@ LATEST: Final = {
 }
 
 _IN_REPOSITORY = "m.repository_id = :repository_id AND m.deleted_at IS NULL"
-BY_DIGEST: Final = Statement(
-    f"{_ARTIFACT} FROM artifacts a {_JOINED} WHERE {_IN_REPOSITORY} AND m.digest = :reference"
-)
+BY_DIGEST: Final = Statement(f"{_ARTIFACT} FROM artifacts a {_JOINED} WHERE {_IN_REPOSITORY} AND m.digest = :reference")
 BY_TAG: Final = Statement(
     f"{_ARTIFACT} FROM tags t JOIN artifacts a ON a.manifest_id = t.manifest_id {_JOINED}"
     f" WHERE t.repository_id = :repository_id AND t.name = :reference AND {_IN_REPOSITORY}"
@@ -168,9 +166,7 @@ TAGS: Final = List(
     rows=f"{_TAG} FROM page JOIN tags t ON t.id = page.id",
     total="SELECT tag_count FROM artifacts WHERE manifest_id = :manifest_id",
 )
-TAGS_OF: Final = Statement(
-    f"{_TAG} FROM tags t WHERE t.manifest_id = ANY(:ids) ORDER BY t.pushed_at DESC, t.id DESC"
-)
+TAGS_OF: Final = Statement(f"{_TAG} FROM tags t WHERE t.manifest_id = ANY(:ids) ORDER BY t.pushed_at DESC, t.id DESC")
 
 _ACCESSORY = """
     SELECT a.manifest_id AS id, subject.id AS subject_id, subject.digest AS subject_digest, p.name AS project,
@@ -210,5 +206,7 @@ INHERITED_BY: Final = Statement(
     " WHERE c.child_id = ANY(:ids) AND a.accessory_type IN ('signature.cosign', 'signature.notation')"
     " ORDER BY a.manifest_id"
 )
-CHILDREN_OF: Final = Statement("SELECT parent_id, child_digest, child_id FROM manifest_children WHERE parent_id = ANY(:ids)")
+CHILDREN_OF: Final = Statement(
+    "SELECT parent_id, child_digest, child_id FROM manifest_children WHERE parent_id = ANY(:ids)"
+)
 PAYLOADS_OF: Final = Statement("SELECT id, payload FROM manifests WHERE id = ANY(:ids)")

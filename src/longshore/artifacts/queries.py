@@ -67,9 +67,7 @@ class ArtifactQueries:
                 # What is wrong with the conditions is wrong without a repository too.
                 chosen.statements(wanted)
                 return [], 0, await belongings_of(connection, [], along)
-            rows, total = await chosen.page(
-                connection, wanted, offset=offset, limit=limit, repository_id=repository.id
-            )
+            rows, total = await chosen.page(connection, wanted, offset=offset, limit=limit, repository_id=repository.id)
             return rows, total, await self._belongings(connection, rows, along)
 
         rows, total, belongings = await self._database.read(read)
@@ -137,9 +135,7 @@ class ArtifactQueries:
         """
 
         async def read(connection: Connection) -> tuple[list[Tag], int]:
-            rows, total = await lists.TAGS.page(
-                connection, wanted, offset=offset, limit=limit, manifest_id=artifact.id
-            )
+            rows, total = await lists.TAGS.page(connection, wanted, offset=offset, limit=limit, manifest_id=artifact.id)
             found = {artifact.id: [tag_of(row) for row in rows]}
             if With.IMMUTABLE_STATUS in along:
                 place = Repository(artifact.repository_id, artifact.project_id, _path(artifact.repository))

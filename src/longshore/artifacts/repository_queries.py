@@ -85,9 +85,7 @@ def _list(scope: str, name: _FullName, total: str) -> List:
         key="r.id",
         columns=columns,
         order="-creation_time,-repository_id",
-        rows=(
-            f"{_COLUMNS} FROM page JOIN repositories r ON r.id = page.id JOIN projects p ON p.id = r.project_id"
-        ),
+        rows=(f"{_COLUMNS} FROM page JOIN repositories r ON r.id = page.id JOIN projects p ON p.id = r.project_id"),
         total=total,
     )
 
@@ -129,7 +127,9 @@ class RepositoryQueries:
         """
         row = await self._database.one(_BY_PATH, project_id=project_id, path=path)
         if row is None:
-            raise NotFound(f"The repository {path[:300]} doesn't exist in this project. List the project's repositories.")
+            raise NotFound(
+                f"The repository {path[:300]} doesn't exist in this project. List the project's repositories."
+            )
         return _repository(row)
 
     async def page_of_project(
