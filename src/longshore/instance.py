@@ -15,6 +15,8 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.describing import Describer
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.config import Settings
@@ -36,6 +38,7 @@ from longshore.opening import periods_of
 from longshore.probes import Health
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
@@ -123,7 +126,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         build_api=build_api,
         distribution=_distribution_services(settings, ground, pulls),
         health=health,
-        metrics=_metrics_of(Reclaim(database, store, ground.periods)),
+        metrics=_metrics_of(reclaim_of(database, store, ground.periods)),
         pulls=pulls,
         closers=[database.close, store.close, close_passwords],
     )
@@ -152,6 +155,7 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
 def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCounter) -> Services:
     database, store, periods = ground.database, ground.store, ground.periods
     blobs = Blobs(database, periods)
+    manifests = Manifests(database, periods)
     elsewhere = Elsewhere(
         store,
         redirect=RedirectMode(settings.storage_redirect),
@@ -164,8 +168,9 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
         blobs=blobs,
         deletion=ManifestDeletion(database, periods),
         delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
+        describer=Describer(Contents(database, store, blobs), manifests),
         listings=Listings(database),
-        manifests=Manifests(database, periods),
+        manifests=manifests,
         pulls=pulls,
         tags=Tags(database, periods),
         tokens=TokenEndpoint(ground.access, ground.tokens, ground.sign_in),

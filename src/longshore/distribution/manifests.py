@@ -55,11 +55,11 @@ async def put(request: Request, services: Services, caller: Caller, name: Reposi
         digest = Digest.of(payload)
     request.digest = str(digest)
     manifest = await _parse(payload, request.header(b"content-type"))
-    pushed = await services.manifests.push(
-        project.id,
-        name.path,
-        ManifestPush(manifest=manifest, digest=digest, payload=payload, tags=tags, actor=caller.principal.actor),
-    )
+    # Before the transaction of the push, which waits for nothing.
+    facts = await services.describer.facts(project.id, name.path, manifest, tags)
+    actor = caller.principal.actor
+    push = ManifestPush(manifest=manifest, digest=digest, payload=payload, tags=tags, actor=actor, facts=facts)
+    pushed = await services.manifests.push(project.id, name.path, push)
     headers: list[Header] = [
         (b"location", f"/v2/{name}/manifests/{digest}".encode()),
         (b"docker-content-digest", str(digest).encode()),

@@ -161,7 +161,7 @@ async def touch(transaction: Transaction, repository: Repository, change: int) -
 
 
 async def count(transaction: Transaction, repository: Repository, change: int) -> None:
-    """So many artifacts more are listed in a repository that is deleted itself: its project counts none of them."""
+    """So many artifacts more are listed, without anything having come or gone; the project's number is the caller's."""
     if change:
         await transaction.execute(_COUNT, repository_id=repository.id, change=change)
 

@@ -45,6 +45,7 @@ _TYPES: Final = {
     HARBOR_SBOM: SBOM,
 }
 _OWN_TYPE: Final = re.compile(r"application/vnd\.[^.]*\.(.*)\.config\.[^.]*\+json")
+_EMPTY_OBJECT: Final = len("{}")
 _SIMPLE_SIGNING: Final = "application/vnd.dev.cosign.simplesigning.v1+json"
 _SOURCE: Final = "io.goharbor.artifact.v1alpha1.acceleration.source.digest"
 _NYDUS_SOURCE: Final = "containerd.io/snapshot/nydus-source-digest"
@@ -124,7 +125,9 @@ def described_by_itself(manifest: Manifest, kind: str) -> bool:
     """Whether no blob has anything to add to what the manifest tells."""
     if manifest.config is None:
         return kind != CNAB
-    return kind not in {IMAGE, CHART, WASM, MODEL} or manifest.config.media_type == mediatypes.OCI_EMPTY
+    if kind == UNKNOWN or manifest.config.media_type == mediatypes.OCI_EMPTY or manifest.config.size <= _EMPTY_OBJECT:
+        return True
+    return not manifest.config.media_type.endswith("json")
 
 
 def artifact_type(media_type: str) -> str:

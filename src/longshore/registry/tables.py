@@ -229,6 +229,7 @@ artifacts = Table(
         "manifest_id",
         where="accessory_type IS NOT NULL",
     ),
+    partial_index("ix_artifacts_icon", "icon", where="icon IS NOT NULL"),
     partial_index("ix_artifacts_describe_after", "describe_after", where="describe_after IS NOT NULL"),
     comment="What lists show of a manifest, kept by whoever changes it; one row per manifest",
 )

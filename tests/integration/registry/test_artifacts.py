@@ -45,7 +45,7 @@ async def row_of(world: World, digest: Digest) -> dict[str, Any]:
         " WHERE m.digest = :digest",
         digest=str(digest),
     )
-    return dict(zip(names, rows[0], strict=True))
+    return {name: rows[0][name] for name in names}
 
 
 async def test_an_index_hides_its_untagged_children_until_it_goes(world: World) -> None:

@@ -33,6 +33,7 @@ CREATE TABLE artifacts (
 );
 CREATE INDEX ix_artifacts_accessories ON artifacts (repository_id, subject_digest, manifest_id) WHERE accessory_type IS NOT NULL;
 CREATE INDEX ix_artifacts_describe_after ON artifacts (describe_after) WHERE describe_after IS NOT NULL;
+CREATE INDEX ix_artifacts_icon ON artifacts (icon) WHERE icon IS NOT NULL;
 CREATE INDEX ix_artifacts_listing ON artifacts (repository_id, pushed_at, manifest_id, listed) WHERE listed;
 CREATE INDEX ix_artifacts_project_listing ON artifacts (project_id, pushed_at, manifest_id, repository_id, listed) WHERE listed;
 CREATE TABLE blobs (

@@ -149,6 +149,7 @@ def _index() -> None:
         ["repository_id", "subject_digest", "manifest_id"],
         "accessory_type IS NOT NULL",
     )
+    _partial("ix_artifacts_icon", "artifacts", ["icon"], "icon IS NOT NULL")
     _partial("ix_artifacts_describe_after", "artifacts", ["describe_after"], "describe_after IS NOT NULL")
     _partial(
         "ix_repositories_listing",
