@@ -12,8 +12,10 @@ import pytest
 from longshore.access.models import Role
 from longshore.api.app import CONTROLLERS
 from longshore.labels.models import LabelFacts
+from tests.builders import World as Registry
 
 if TYPE_CHECKING:
+    from longshore.storage.port import OpenedStore
     from tests.integration.api.conftest import Account, Team, World
 
 COLUMNS = (
@@ -63,6 +65,8 @@ class Operation:
     expected: str
     body: Callable[[Target], Any] | None = None
     case: str = ""
+    pushed: bool = False
+    """Whether the project has to have an image."""
 
     def __str__(self) -> str:
         return f"{self.name}{self.case and '-'}{self.case}"
@@ -74,6 +78,10 @@ def _created(expected: str) -> str:
 
 def _project(suffix: str = "") -> Callable[[Target], str]:
     return lambda target: f"/projects/{target.team.name}{suffix}"
+
+
+def _artifact(suffix: str = "") -> Callable[[Target], str]:
+    return _project(f"/repositories/app/artifacts/v1{suffix}")
 
 
 def _member(target: Target) -> str:
@@ -203,6 +211,14 @@ OPERATIONS = (
     Operation("UpdateLabel", "PUT", _project_label, MAINTAINERS, lambda _: {"name": "new"}, case="project"),
     Operation("DeleteLabel", "DELETE", _label, SYSTEM, case="global"),
     Operation("DeleteLabel", "DELETE", _project_label, MAINTAINERS, case="project"),
+    Operation("listAllRepositories", "GET", _fixed("/repositories"), EVERYBODY),
+    Operation("listRepositories", "GET", _project("/repositories"), MEMBERS),
+    Operation("getRepository", "GET", _project("/repositories/app"), MEMBERS, pushed=True),
+    Operation("listArtifactsOfProject", "GET", _project("/artifacts"), MEMBERS),
+    Operation("listArtifacts", "GET", _project("/repositories/app/artifacts"), MEMBERS),
+    Operation("getArtifact", "GET", _artifact(), MEMBERS, pushed=True),
+    Operation("listTags", "GET", _artifact("/tags"), MEMBERS, pushed=True),
+    Operation("listAccessories", "GET", _artifact("/accessories"), MEMBERS, pushed=True),
     Operation("ListRobot", "GET", _fixed("/robots"), SYSTEM, case="system"),
     Operation(
         "ListRobot",
@@ -251,7 +267,7 @@ def test_every_operation_is_in_the_matrix() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-async def test_matrix(world: World, admin: Account, operation: Operation) -> None:
+async def test_matrix(world: World, admin: Account, operation: Operation, store: OpenedStore) -> None:
     """Every caller gets the status that Harbor's matrix says."""
     outsider, robot = await world.user("outsider"), await world.system_robot()
 
@@ -269,9 +285,10 @@ async def test_matrix(world: World, admin: Account, operation: Operation) -> Non
         return others.get(column)
 
     answers = {}
-    shared = await _target(world)
+    registry = Registry(world.database, store) if operation.pushed else None
+    shared = await _target(world, registry)
     for column in COLUMNS:
-        target = shared if operation.method in {"GET", "HEAD"} else await _target(world)
+        target = shared if operation.method in {"GET", "HEAD"} else await _target(world, registry)
         client = await world.client(await somebody(column, target.team))
         body = None if operation.body is None else operation.body(target)
         answer = await client.request(operation.method, operation.path(target), json=body)
@@ -282,8 +299,10 @@ async def test_matrix(world: World, admin: Account, operation: Operation) -> Non
     assert answers == dict(zip(COLUMNS, operation.expected.split(), strict=True))
 
 
-async def _target(world: World) -> Target:
+async def _target(world: World, registry: Registry | None) -> Target:
     team, number = await world.team(), world.number
+    if registry is not None:
+        await registry.image(team.id, registry.layer(), tags=["v1"])
     return Target(
         team,
         await world.user(),
