@@ -46,6 +46,7 @@ from longshore.registry.periods import Periods
 from longshore.registry.pulls import PullCounter
 from longshore.registry.reclaim import Reclaim
 from longshore.registry.referrers import Listings
+from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
 from longshore.robots.credentials import RobotCredentials
@@ -190,9 +191,12 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         user_queries=ground.users,
         labels=LabelService(ground.database),
         label_queries=labels,
+        manifest_deletion=ManifestDeletion(ground.database, ground.periods),
+        repository_deletion=RepositoryDeletion(ground.database, ground.periods),
         repository_queries=RepositoryQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets),
         robot_queries=ground.robots,
+        tags=Tags(ground.database, ground.periods),
         health=health,
     )
 

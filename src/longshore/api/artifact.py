@@ -3,26 +3,44 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+from urllib.parse import unquote
 
-from litestar import Controller, Response, get
+from litestar import Controller, Response, delete, get, post
 from litestar.params import FromPath
 
 from longshore.access.models import (
     ACCESSORY_LIST,
+    ARTIFACT_ADDITION_READ,
+    ARTIFACT_DELETE,
+    ARTIFACT_LABEL_CREATE,
+    ARTIFACT_LABEL_DELETE,
     ARTIFACT_LIST,
     ARTIFACT_READ,
+    TAG_DELETE,
     TAG_LIST,
     Permission,
 )
-from longshore.api.documents.artifact import Accessory, Artifact, Tag, shown_accessory, shown_artifact, shown_tag
+from longshore.api.documents.artifact import (
+    Accessory,
+    AddedLabel,
+    Artifact,
+    Tag,
+    shown_accessory,
+    shown_artifact,
+    shown_tag,
+)
 from longshore.api.paging import listing
 from longshore.api.places import artifact_reference, project_named, repository_path
 from longshore.api.query import is_true
-from longshore.api.request import APIRequest
-from longshore.api.serialising import answer
+from longshore.api.request import APIRequest, parse_id
+from longshore.api.serialising import answer, empty
 from longshore.artifacts import models
 from longshore.artifacts.models import With
+from longshore.listing.models import Exact, Wanted
+from longshore.oci.digest import Digest
+from longshore.oci.errors import NotFound
+from longshore.oci.names import TagName
 from longshore.projects.models import ProjectFacts
 
 _ARTIFACTS: Final = "/{project_name:str}/repositories/{repository_name:str}/artifacts"
@@ -134,6 +152,88 @@ class ArtifactController(Controller):
         shown = [shown_accessory(accessory) for accessory in found.items]
         return answer(shown, headers=request.page_headers(page, found))
 
+    @delete(_ARTIFACT, operation_id="deleteArtifact", status_code=200)
+    async def delete_artifact(
+        self,
+        request: APIRequest,
+        project_name: FromPath[str],
+        repository_name: FromPath[str],
+        reference: FromPath[str],
+    ) -> Response[Any]:
+        """Deletes an artifact with its tags, its accessories, and the children that no other index has."""
+        project, path = await _authorise(request, ARTIFACT_DELETE, project_name, repository_name)
+        services = request.services
+        artifact = await services.artifact_queries.artifact(project.id, path, artifact_reference(reference))
+        await services.manifest_deletion.delete(
+            project.id, path, Digest.parse(artifact.digest), actor=request.actor, reason="API"
+        )
+        return empty()
+
+    @delete(f"{_ARTIFACT}/tags/{{tag_name:str}}", operation_id="deleteTag", status_code=200)
+    async def delete_tag(
+        self,
+        request: APIRequest,
+        project_name: FromPath[str],
+        repository_name: FromPath[str],
+        reference: FromPath[str],
+        tag_name: FromPath[str],
+    ) -> Response[Any]:
+        """Takes a tag off the artifact, which stays."""
+        project, path = await _authorise(request, TAG_DELETE, project_name, repository_name)
+        services = request.services
+        artifact = await services.artifact_queries.artifact(project.id, path, artifact_reference(reference))
+        name = await _tag_of(request, artifact, unquote(tag_name))
+        await services.tags.delete(
+            project.id, path, name, actor=request.actor, reason="API", expected=Digest.parse(artifact.digest)
+        )
+        return empty()
+
+    @post(f"{_ARTIFACT}/labels", operation_id="addLabel", status_code=200)
+    async def add_label(
+        self,
+        request: APIRequest,
+        project_name: FromPath[str],
+        repository_name: FromPath[str],
+        reference: FromPath[str],
+    ) -> Response[Any]:
+        """Puts a label of the registry or of the project on the artifact."""
+        label_id = request.document(AddedLabel).number()
+        project, path = await _authorise(request, ARTIFACT_LABEL_CREATE, project_name, repository_name)
+        services = request.services
+        artifact = await services.artifact_queries.artifact(project.id, path, artifact_reference(reference))
+        await services.labels.add_to_artifact(project.id, artifact.id, label_id, actor=request.actor)
+        return empty()
+
+    @delete(f"{_ARTIFACT}/labels/{{label_id:str}}", operation_id="removeLabel", status_code=200)
+    async def remove_label(
+        self,
+        request: APIRequest,
+        project_name: FromPath[str],
+        repository_name: FromPath[str],
+        reference: FromPath[str],
+        label_id: FromPath[str],
+    ) -> Response[Any]:
+        """Takes a label off the artifact."""
+        number = parse_id(label_id, "label_id")
+        project, path = await _authorise(request, ARTIFACT_LABEL_DELETE, project_name, repository_name)
+        services = request.services
+        artifact = await services.artifact_queries.artifact(project.id, path, artifact_reference(reference))
+        await services.labels.remove_from_artifact(project.id, artifact.id, number, actor=request.actor)
+        return empty()
+
+    @get(f"{_ARTIFACT}/additions/vulnerabilities", operation_id="getVulnerabilitiesAddition")
+    async def vulnerabilities(
+        self,
+        request: APIRequest,
+        project_name: FromPath[str],
+        repository_name: FromPath[str],
+        reference: FromPath[str],
+    ) -> Response[dict[str, Any]]:
+        """The reports of scanners on the artifact: none, because nothing scans in this release."""
+        project, path = await _authorise(request, ARTIFACT_ADDITION_READ, project_name, repository_name)
+        await request.services.artifact_queries.artifact(project.id, path, artifact_reference(reference))
+        return answer({})
+
 
 async def _authorise(
     request: APIRequest, permission: Permission, project_name: str, repository_name: str
@@ -141,6 +241,19 @@ async def _authorise(
     """The project, when the caller has the permission there, and the repository's name below it."""
     access, project = request.services.access, project_named(project_name)
     return await access.authorise_project(request.caller, permission, project), repository_path(repository_name)
+
+
+async def _tag_of(request: APIRequest, artifact: models.Artifact, text: str) -> TagName:
+    """The tag of that name on the artifact.
+
+    Raises:
+        NotFound: the artifact has no such tag, whether or not another one has.
+    """
+    named = Wanted({"name": Exact(text)})
+    tags, _ = await request.services.artifact_queries.tags(artifact, named, offset=0, limit=1)
+    if not tags:
+        raise NotFound(f"tag {text[:128]!a} attached to artifact {artifact.id} not found")
+    return TagName.parse(text)
 
 
 def _along(request: APIRequest) -> With:

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from litestar import Controller, Response, get
+from typing import Any
+
+from litestar import Controller, Response, delete, get
 from litestar.params import FromPath
 
-from longshore.access.models import REPOSITORY_LIST, REPOSITORY_READ
+from longshore.access.models import REPOSITORY_DELETE, REPOSITORY_LIST, REPOSITORY_READ
 from longshore.api.documents.repository import Repository, shown_repository
 from longshore.api.paging import listing
 from longshore.api.places import project_named, repository_path
 from longshore.api.request import APIRequest
-from longshore.api.serialising import answer
+from longshore.api.serialising import answer, empty
 from longshore.artifacts.models import ListedRepository
 
 
@@ -54,3 +56,19 @@ class RepositoryController(Controller):
         services, path = request.services, repository_path(repository_name)
         project = await services.access.authorise_project(request.caller, REPOSITORY_READ, project_named(project_name))
         return answer(shown_repository(await services.repository_queries.repository(project.id, path)))
+
+    @delete(
+        "/projects/{project_name:str}/repositories/{repository_name:str}",
+        operation_id="deleteRepository",
+        status_code=200,
+    )
+    async def delete_repository(
+        self, request: APIRequest, project_name: FromPath[str], repository_name: FromPath[str]
+    ) -> Response[Any]:
+        """Deletes a repository with everything in it; its space is free a while later."""
+        services, path = request.services, repository_path(repository_name)
+        project = await services.access.authorise_project(
+            request.caller, REPOSITORY_DELETE, project_named(project_name)
+        )
+        await services.repository_deletion.delete(project.id, path, actor=request.actor, reason="API")
+        return empty()

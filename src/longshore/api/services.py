@@ -16,6 +16,9 @@ from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.repository_deletion import RepositoryDeletion
+from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
 
@@ -43,7 +46,10 @@ class APIServices:
     user_queries: UserQueries
     labels: LabelService
     label_queries: LabelQueries
+    manifest_deletion: ManifestDeletion
+    repository_deletion: RepositoryDeletion
     repository_queries: RepositoryQueries
     robots: RobotService
     robot_queries: RobotQueries
+    tags: Tags
     health: Health = _nothing_to_check

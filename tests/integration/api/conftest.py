@@ -39,6 +39,10 @@ from longshore.labels.service import LabelService
 from longshore.oci.names import ProjectName
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.periods import Periods
+from longshore.registry.repository_deletion import RepositoryDeletion
+from longshore.registry.tags import Tags
 from longshore.robots.credentials import RobotCredentials
 from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
@@ -94,6 +98,7 @@ class World:
             UserCredentials(database, self.passwords), RobotCredentials(database, secrets), Throttle(database)
         )
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
+        periods = Periods()
         self.api = build_api(
             APIServices(
                 access=self.access,
@@ -105,9 +110,12 @@ class World:
                 user_queries=self.user_queries,
                 labels=self.labels,
                 label_queries=self.label_queries,
+                manifest_deletion=ManifestDeletion(database, periods),
+                repository_deletion=RepositoryDeletion(database, periods),
                 repository_queries=RepositoryQueries(database),
                 robots=self.robots,
                 robot_queries=self.robot_queries,
+                tags=Tags(database, periods),
                 health=self._health,
             )
         )

@@ -469,3 +469,72 @@ async def test_what_stands_in_a_config_is_shown_as_it_was_stored(
     await registry.sql("UPDATE artifacts SET extra_attributes = '{}'")
     (found,) = shown(await client.get(f"/projects/{name}/artifacts"))
     assert "extra_attrs" not in found
+
+
+async def test_deleting(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
+    """Tags, artifacts and repositories go with an empty answer; what an index holds doesn't."""
+    project, name = await world.project()
+    child = await registry.image(project, registry.layer())
+    index = await registry.index(project, child, tags=["latest", "v1"])
+    other = await registry.image(project, registry.layer(), tags=["other"])
+    below = f"/projects/{name}/repositories/app"
+    for path in (f"{below}/artifacts/v1/tags/other", f"{below}/artifacts/v1/tags/-bad-", f"{below}/artifacts/none"):
+        assert (await client.delete(path)).status_code == 404, path
+    held = await client.delete(f"{below}/artifacts/{child}")
+    assert held.status_code == 412
+    assert str(index) in held.json()["errors"][0]["message"]
+    before = shown(await client.get(below))["update_time"]
+    for path in (f"{below}/artifacts/{index}/tags/latest", f"{below}/artifacts/v1"):
+        answer = await client.delete(path)
+        assert (answer.status_code, answer.content, answer.headers.get("content-type")) == (200, b"", None), path
+    assert shown(await client.get(below))["update_time"] > before
+    # The children that no other index has went with it.
+    assert await list_of(client, name, "q=base=*") == [str(other)]
+    answer = await client.delete(below)
+    assert (answer.status_code, answer.content, answer.headers.get("content-type")) == (200, b"", None)
+    assert (await client.delete(below)).status_code == 404
+    assert await list_of(client, name) == []
+
+
+async def test_adding_labels(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
+    """Once each: a second time is 409; what isn't there can't be taken off."""
+    project, name = await world.project()
+    await registry.image(project, registry.layer(), tags=["v1"])
+    label = await world.labels.create(project, LabelFacts(name="good"))
+    other, _ = await world.project()
+    foreign = await world.labels.create(other, LabelFacts(name="foreign"))
+    below = f"/projects/{name}/repositories/app/artifacts/v1/labels"
+    body = {"id": label, "name": "ignored", "creation_time": "0001-01-01T00:00:00.000Z"}
+    answer = await client.post(below, json=body)
+    assert (answer.status_code, answer.content, answer.headers.get("location")) == (200, b"", None)
+    (shown_one,) = shown(await client.get(f"/projects/{name}/artifacts?with_label=1"))
+    assert [item["name"] for item in shown_one["labels"]] == ["good"]
+    cases: list[tuple[str, str, Any, int]] = [
+        ("POST", below, body, 409),
+        ("POST", below, {"id": foreign}, 404),
+        ("POST", below, {"id": 10**12}, 404),
+        ("POST", below, {"id": "1"}, 422),
+        ("POST", below, {}, 422),
+        ("POST", below.replace("v1", "v2"), body, 404),
+        ("DELETE", f"{below}/{foreign}", None, 404),
+        ("DELETE", f"{below}/x", None, 422),
+        ("DELETE", f"{below}/{label}", None, 200),
+        ("DELETE", f"{below}/{label}", None, 404),
+    ]
+    for method, path, document, status in cases:
+        answer = await client.request(method, path, json=document)
+        assert answer.status_code == status, (method, path, document, answer.text)
+
+
+async def test_nothing_scans_yet(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
+    """The reports of an artifact that wasn't scanned are an empty object; triggers aren't served (wire detail 32)."""
+    project, name = await world.project()
+    await registry.image(project, registry.layer(), tags=["v1"])
+    below = f"/projects/{name}/repositories/app/artifacts"
+    headers = {"X-Accept-Vulnerabilities": "application/vnd.security.vulnerability.report; version=1.1"}
+    assert shown(await client.get(f"{below}/v1/additions/vulnerabilities", headers=headers)) == {}
+    assert (await client.get(f"{below}/v2/additions/vulnerabilities")).status_code == 404
+    assert (await client.post(f"{below}/v1/scan")).status_code == 501
+    switches = "with_scan_overview=true&with_sbom_overview=true&with_signature=true"
+    (found,) = shown(await client.get(f"{below}?{switches}", headers=headers))
+    assert not {"scan_overview", "sbom_overview"} & set(found)

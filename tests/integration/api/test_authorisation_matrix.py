@@ -36,6 +36,7 @@ EVERYBODY = "200 200 200 200 200 200 200 200 200 200"
 KNOWN = "401 200 200 200 200 200 200 200 200 200"
 MEMBERS = "401 403 200 200 200 200 200 200 200 403"
 GUESTS = "401 403 403 200 200 200 200 200 200 403"
+DEVELOPERS = "401 403 403 403 200 200 200 200 200 403"
 MAINTAINERS = "401 403 403 403 403 200 200 200 200 403"
 ADMINS = "401 403 403 403 403 403 200 200 200 403"
 PEOPLE_ADMINS = "401 403 403 403 403 403 200 200 403 403"
@@ -217,6 +218,20 @@ OPERATIONS = (
     Operation("listArtifactsOfProject", "GET", _project("/artifacts"), MEMBERS),
     Operation("listArtifacts", "GET", _project("/repositories/app/artifacts"), MEMBERS),
     Operation("getArtifact", "GET", _artifact(), MEMBERS, pushed=True),
+    Operation("deleteRepository", "DELETE", _project("/repositories/app"), MAINTAINERS, pushed=True),
+    Operation("deleteArtifact", "DELETE", _artifact(), MAINTAINERS, pushed=True),
+    Operation("deleteTag", "DELETE", _artifact("/tags/v1"), MAINTAINERS, pushed=True),
+    Operation(
+        "addLabel", "POST", _artifact("/labels"), DEVELOPERS, lambda target: {"id": target.project_label}, pushed=True
+    ),
+    Operation(
+        "removeLabel",
+        "DELETE",
+        lambda target: f"{_artifact('/labels')(target)}/{target.project_label}",
+        DEVELOPERS.replace("200", "404"),
+        pushed=True,
+    ),
+    Operation("getVulnerabilitiesAddition", "GET", _artifact("/additions/vulnerabilities"), MEMBERS, pushed=True),
     Operation("listTags", "GET", _artifact("/tags"), MEMBERS, pushed=True),
     Operation("listAccessories", "GET", _artifact("/accessories"), MEMBERS, pushed=True),
     Operation("ListRobot", "GET", _fixed("/robots"), SYSTEM, case="system"),

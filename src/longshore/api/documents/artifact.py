@@ -10,6 +10,7 @@ import msgspec
 from longshore.api.documents.label import Label, shown_label
 from longshore.api.serialising import NEVER, Integer, Read, Shown, Time, listed, moment
 from longshore.artifacts import models
+from longshore.oci.errors import Unprocessable
 
 _EMPTY = "{}"
 
@@ -36,6 +37,16 @@ class AddedLabel(Read, frozen=True, kw_only=True):
     """A label to add; what is sent besides its number is ignored."""
 
     id: Integer | None = None
+
+    def number(self) -> int:
+        """Which one.
+
+        Raises:
+            Unprocessable: it isn't told.
+        """
+        if self.id is None:
+            raise Unprocessable("id in body is required: the number of the label to add.")
+        return self.id
 
 
 class Platform(Shown, frozen=True, kw_only=True):
