@@ -38,6 +38,8 @@ from longshore.opening import periods_of
 from longshore.probes import Health
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
 from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
@@ -54,6 +56,7 @@ from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import OpenedStore
+from longshore.system.configuration import Configurations
 from longshore.system.instance import ensure_instance
 
 _log = structlog.get_logger("longshore.instance")
@@ -91,6 +94,7 @@ class _Ground:
 
     database: Database
     store: OpenedStore
+    configurations: Configurations
     periods: Periods
     passwords: Passwords
     secrets: RobotSecrets
@@ -136,11 +140,18 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
 def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store: OpenedStore) -> _Ground:
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
-    sign_in = SignIn(UserCredentials(database, passwords), RobotCredentials(database, secrets), Throttle(database))
+    configurations = Configurations(database)
+    sign_in = SignIn(
+        UserCredentials(database, passwords),
+        RobotCredentials(database, secrets, configurations=configurations),
+        Throttle(database),
+        configurations=configurations,
+    )
     tokens = TokenService(secret_key, lifetime_seconds=int(settings.token_expiry.total_seconds()))
     return _Ground(
         database=database,
         store=store,
+        configurations=configurations,
         periods=periods_of(settings),
         passwords=passwords,
         secrets=secrets,
@@ -189,12 +200,15 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
+        configurations=ground.configurations,
         labels=LabelService(ground.database),
         label_queries=labels,
         manifest_deletion=ManifestDeletion(ground.database, ground.periods),
         repository_deletion=RepositoryDeletion(ground.database, ground.periods),
         repository_queries=RepositoryQueries(ground.database),
-        robots=RobotService(ground.database, ground.secrets),
+        quotas=QuotaService(ground.database),
+        quota_queries=QuotaQueries(ground.database),
+        robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
         tags=Tags(ground.database, ground.periods),
         health=health,

@@ -92,6 +92,8 @@ LABEL_UPDATE: Final = Permission("label", "update")
 LABEL_DELETE: Final = Permission("label", "delete")
 LABEL_LIST: Final = Permission("label", "list")
 QUOTA_READ: Final = Permission("quota", "read")
+QUOTA_UPDATE: Final = Permission("quota", "update")
+QUOTA_LIST: Final = Permission("quota", "list")
 LOG_LIST: Final = Permission("log", "list")
 # Of the system:
 PROJECT_CREATE: Final = Permission("project", "create")

@@ -26,6 +26,7 @@ from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
+from longshore.api.quota import QuotaController
 from longshore.api.repository import RepositoryController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
@@ -47,6 +48,7 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     PingController,
     ProjectController,
     RepositoryController,
+    QuotaController,
     RobotController,
     SystemInfoController,
     UserController,

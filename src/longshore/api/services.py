@@ -16,11 +16,14 @@ from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -44,11 +47,14 @@ class APIServices:
     project_queries: ProjectQueries
     users: UserService
     user_queries: UserQueries
+    configurations: Configurations
     labels: LabelService
     label_queries: LabelQueries
     manifest_deletion: ManifestDeletion
     repository_deletion: RepositoryDeletion
     repository_queries: RepositoryQueries
+    quotas: QuotaService
+    quota_queries: QuotaQueries
     robots: RobotService
     robot_queries: RobotQueries
     tags: Tags

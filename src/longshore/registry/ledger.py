@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from longshore.database.connection import Transaction
 from longshore.database.statement import Statement
-from longshore.registry.errors import QuotaExceeded
+from longshore.registry import quota
 
 _SHARE = Statement(
     "SELECT 1 FROM project_blobs WHERE project_id = :project_id AND blob_id = ANY(:blob_ids)"
@@ -86,18 +86,21 @@ _COUNT_PROJECTS = Statement(
     "UPDATE project_blobs SET counted = true"
     f" WHERE blob_id = :blob_id AND project_id = ANY(:project_ids) AND NOT counted AND {HELD} RETURNING project_id, size"
 )
-_SETTLE = Statement(
-    "UPDATE project_usage SET used_bytes = used_bytes + :used, stored_bytes = stored_bytes + :stored"
-    " WHERE project_id = :project_id"
-)
-_CHANGE = Statement(
-    """
+# A project that gives something back has room again: its next refusal is news.
+_ADD = """
     UPDATE project_usage SET used_bytes = used_bytes + :used, stored_bytes = stored_bytes + :stored,
-        artifact_count = artifact_count + :artifacts
+           artifact_count = artifact_count + :artifacts,
+           exceeded_at = CASE WHEN CAST(:used AS BIGINT) < 0 THEN NULL ELSE exceeded_at END
+"""
+_SETTLE = Statement(f"{_ADD} WHERE project_id = :project_id")
+_CHANGE = Statement(
+    f"""
+    {_ADD}
     WHERE project_id = :project_id AND (
         CAST(:used AS BIGINT) <= 0 OR NOT EXISTS (
             SELECT 1 FROM projects p WHERE p.id = :project_id AND p.quota_bytes IS NOT NULL
             AND project_usage.used_bytes + :used > p.quota_bytes))
+    RETURNING used_bytes, (SELECT p.quota_bytes FROM projects p WHERE p.id = project_id)
     """
 )
 _USAGE = Statement(
@@ -156,11 +159,23 @@ async def change(transaction: Transaction, project_id: int, *, used: int, stored
     """Changes the project's one row of the ledger, the last statement of a transaction; an increase meets the quota."""
     if not used and not stored and not artifacts:
         return
-    if not await transaction.execute(_CHANGE, project_id=project_id, used=used, stored=stored, artifacts=artifacts):
-        usage = await transaction.one(_USAGE, project_id=project_id)
-        if usage is None:
-            return
-        raise QuotaExceeded(added=used, used=usage[0], limit=usage[1])
+    row = await transaction.one(_CHANGE, project_id=project_id, used=used, stored=stored, artifacts=artifacts)
+    if row is None:
+        await _refuse(transaction, project_id, used=used, stored=stored, artifacts=artifacts)
+    elif used > 0 and row[1] is not None:
+        await quota.tell_growth(transaction, project_id, before=row[0] - used, after=row[0], limit=row[1])
+
+
+async def _refuse(transaction: Transaction, project_id: int, *, used: int, stored: int, artifacts: int) -> None:
+    """Refuses an increase beyond the quota, unless administrators have switched quotas off."""
+    usage = await transaction.one(_USAGE, project_id=project_id)
+    if usage is None:
+        return
+    # The limit may have been lifted since the statement before.
+    if usage[1] is None or not await quota.is_enforced(transaction):
+        await settle(transaction, project_id, used=used, stored=stored, artifacts=artifacts)
+        return
+    raise await quota.exceeded(transaction, project_id, added=used, used=usage[0], limit=usage[1])
 
 
 async def uncount_repositories(transaction: Transaction, project_id: int, repository_ids: Sequence[int]) -> None:
@@ -217,7 +232,7 @@ async def recount_blob(transaction: Transaction, blob_id: int, project_ids: Sequ
     return changes
 
 
-async def settle(transaction: Transaction, project_id: int, *, used: int, stored: int) -> None:
+async def settle(transaction: Transaction, project_id: int, *, used: int, stored: int, artifacts: int = 0) -> None:
     """Changes the project's one row of the ledger to the truth, whatever the quota says."""
     if used or stored:
-        await transaction.execute(_SETTLE, project_id=project_id, used=used, stored=stored)
+        await transaction.execute(_SETTLE, project_id=project_id, used=used, stored=stored, artifacts=artifacts)

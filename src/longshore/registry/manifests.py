@@ -20,6 +20,7 @@ from longshore.registry import artifacts, ledger, repositories, tags
 from longshore.registry.facts import Facts, facts_of
 from longshore.registry.models import PushedManifest, Repository, Sparse, StoredManifest
 from longshore.registry.periods import Periods
+from longshore.registry.quota import tells_when_full
 from longshore.registry.revive import NOTHING, Revived, revive
 
 _BY_TAG = Statement(
@@ -141,6 +142,7 @@ class Manifests:
             raise ManifestUnknown(f"The repository has no manifest {str(reference)!r}. Look at its tags list.")
         return StoredManifest(row[0], row[1], row[2], row[3])
 
+    @tells_when_full
     async def push(self, project_id: int, path: str, pushed: ManifestPush) -> PushedManifest:
         """W: everything the manifest refers to is there and from now on held; its tags point to it.
 

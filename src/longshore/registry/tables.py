@@ -33,6 +33,7 @@ projects = Table(
     Column("owner_id", Identifier, ForeignKey("users.id")),
     Column("public", Boolean, nullable=False, server_default=false()),
     Column("quota_bytes", BigInteger, comment="NULL: no limit"),
+    Column("quota_updated_at", Microseconds, comment="NULL: not since it was made"),
     Column("undelete_window", BigInteger, comment="microseconds; NULL: the setting"),
     Column("untagged_ttl", BigInteger, comment="microseconds; NULL: untagged manifests are kept"),
     Column("sparse", Text, nullable=False, server_default="none"),
@@ -63,6 +64,7 @@ project_usage = Table(
     Column(
         "artifact_count", BigInteger, nullable=False, server_default=text("0"), comment="listed, in live repositories"
     ),
+    Column("exceeded_at", Microseconds, comment="the first refusal since something was given back; NULL: it has room"),
     CheckConstraint("used_bytes >= 0 AND stored_bytes >= used_bytes", name="bytes"),
     comment="The ledger, apart from projects so that a counter never blocks a reader; trash = stored - used",
 )
@@ -231,6 +233,8 @@ artifacts = Table(
     ),
     partial_index("ix_artifacts_icon", "icon", where="icon IS NOT NULL"),
     partial_index("ix_artifacts_describe_after", "describe_after", where="describe_after IS NOT NULL"),
+    # What a full project could do without is looked for among its largest.
+    Index("ix_artifacts_project_id_size", "project_id", "size"),
     comment="What lists show of a manifest, kept by whoever changes it; one row per manifest",
 )
 

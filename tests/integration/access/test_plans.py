@@ -16,6 +16,7 @@ from longshore.labels import queries as labels
 from longshore.listing.models import EVERYTHING
 from longshore.listing.statements import List
 from longshore.projects import queries as projects
+from longshore.quotas import queries as quotas
 from longshore.robots import queries as robots
 from tests.databases import Databases
 
@@ -92,3 +93,15 @@ async def test_a_page_is_skipped_to_in_an_index(databases: Databases, name: str,
     else:
         assert f"Scan using {postgresql}" in plan, plan
         assert "Seq Scan" not in plan, plan
+
+
+async def test_quotas_come_in_the_order_of_projects(databases: Databases) -> None:
+    """A page of quotas is read from the newest project on, without sorting all of them."""
+    page, _, values = quotas._LIST.statements(EVERYTHING)
+    plan = await _plan(databases, page, values)
+    if databases.dialect is Dialect.SQLITE:
+        # What is sorted is the page, behind it.
+        assert plan.splitlines()[:3] == ["MATERIALIZE page", "SCAN p", "SCAN page"], plan
+    else:
+        assert "Index Scan Backward using pk_projects" in plan, plan
+        assert "Sort" not in plan.partition("Limit")[2].partition("Join")[0], plan

@@ -39,6 +39,8 @@ from longshore.labels.service import LabelService
 from longshore.oci.names import ProjectName
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.periods import Periods
 from longshore.registry.repository_deletion import RepositoryDeletion
@@ -48,6 +50,7 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
 from tests.integration.api.counting import CountingDatabase
 
 KEY = b"k" * 32
@@ -88,14 +91,19 @@ class World:
         self.users, self.user_queries = UserService(database, self.passwords), UserQueries(database)
         self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
         secrets = RobotSecrets(KEY)
-        self.robots, self.robot_queries = RobotService(database, secrets), RobotQueries(database)
+        self.configurations = Configurations(database)
+        self.robots = RobotService(database, secrets, self.configurations)
+        self.robot_queries = RobotQueries(database)
         self.labels, self.label_queries = LabelService(database), LabelQueries(database)
         self.access = AccessService(
             database, {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries}
         )
         self.tokens = TokenService(KEY)
         sign_in = SignIn(
-            UserCredentials(database, self.passwords), RobotCredentials(database, secrets), Throttle(database)
+            UserCredentials(database, self.passwords),
+            RobotCredentials(database, secrets, configurations=self.configurations),
+            Throttle(database),
+            configurations=self.configurations,
         )
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
         periods = Periods()
@@ -108,11 +116,14 @@ class World:
                 project_queries=self.project_queries,
                 users=self.users,
                 user_queries=self.user_queries,
+                configurations=self.configurations,
                 labels=self.labels,
                 label_queries=self.label_queries,
                 manifest_deletion=ManifestDeletion(database, periods),
                 repository_deletion=RepositoryDeletion(database, periods),
                 repository_queries=RepositoryQueries(database),
+                quotas=QuotaService(database),
+                quota_queries=QuotaQueries(database),
                 robots=self.robots,
                 robot_queries=self.robot_queries,
                 tags=Tags(database, periods),

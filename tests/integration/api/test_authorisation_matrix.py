@@ -234,6 +234,16 @@ OPERATIONS = (
     Operation("getVulnerabilitiesAddition", "GET", _artifact("/additions/vulnerabilities"), MEMBERS, pushed=True),
     Operation("listTags", "GET", _artifact("/tags"), MEMBERS, pushed=True),
     Operation("listAccessories", "GET", _artifact("/accessories"), MEMBERS, pushed=True),
+    Operation("listQuotas", "GET", _fixed("/quotas"), SYSTEM),
+    Operation("getQuota", "GET", lambda target: f"/quotas/{target.team.id}", SYSTEM),
+    # As in the system scope of robots: quota is RUL there.
+    Operation(
+        "updateQuota",
+        "PUT",
+        lambda target: f"/quotas/{target.team.id}",
+        SYSTEM,
+        lambda _: {"hard": {"storage": 1_000}},
+    ),
     Operation("ListRobot", "GET", _fixed("/robots"), SYSTEM, case="system"),
     Operation(
         "ListRobot",

@@ -35,6 +35,7 @@ CREATE INDEX ix_artifacts_accessories ON artifacts (repository_id, subject_diges
 CREATE INDEX ix_artifacts_describe_after ON artifacts (describe_after) WHERE describe_after IS NOT NULL;
 CREATE INDEX ix_artifacts_icon ON artifacts (icon) WHERE icon IS NOT NULL;
 CREATE INDEX ix_artifacts_listing ON artifacts (repository_id, pushed_at, manifest_id, listed) WHERE listed;
+CREATE INDEX ix_artifacts_project_id_size ON artifacts (project_id, size);
 CREATE INDEX ix_artifacts_project_listing ON artifacts (project_id, pushed_at, manifest_id, repository_id, listed) WHERE listed;
 CREATE TABLE blobs (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -187,7 +188,7 @@ CREATE TABLE project_usage (
 	project_id INTEGER NOT NULL,
 	used_bytes BIGINT DEFAULT 0 NOT NULL,
 	stored_bytes BIGINT DEFAULT 0 NOT NULL,
-	repository_count BIGINT DEFAULT 0 NOT NULL, artifact_count BIGINT DEFAULT 0 NOT NULL,
+	repository_count BIGINT DEFAULT 0 NOT NULL, artifact_count BIGINT DEFAULT 0 NOT NULL, exceeded_at BIGINT,
 	CONSTRAINT pk_project_usage PRIMARY KEY (project_id),
 	CONSTRAINT ck_project_usage_bytes CHECK (used_bytes >= 0 AND stored_bytes >= used_bytes),
 	CONSTRAINT fk_project_usage_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
@@ -206,7 +207,7 @@ CREATE TABLE projects (
 	updated_at BIGINT NOT NULL,
 	deleted_at BIGINT,
 	purge_after BIGINT,
-	deletion_id TEXT,
+	deletion_id TEXT, quota_updated_at BIGINT,
 	CONSTRAINT ck_projects_sparse CHECK (sparse IN ('none', 'children', 'any')),
 	CONSTRAINT ck_projects_quota_bytes CHECK (quota_bytes IS NULL OR quota_bytes >= 0),
 	CONSTRAINT fk_projects_owner_id FOREIGN KEY(owner_id) REFERENCES users (id)
@@ -267,7 +268,7 @@ CREATE TABLE robots (
 	creator TEXT NOT NULL,
 	access_version BIGINT DEFAULT 1 NOT NULL,
 	created_at BIGINT NOT NULL,
-	updated_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL, previous_secret_hash TEXT, previous_secret_until BIGINT, creator_type TEXT DEFAULT 'local' NOT NULL, creator_ref INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT ck_robots_project CHECK ((level = 'system') = (project_id IS NULL)),
 	CONSTRAINT ck_robots_level CHECK (level IN ('system', 'project')),
 	CONSTRAINT fk_robots_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE

@@ -16,7 +16,57 @@ _IDENTIFIER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    _labels()
+    _quotas()
+    _robots()
 
+
+def _robots() -> None:
+    op.add_column(
+        "robots",
+        sa.Column("previous_secret_hash", sa.Text(), nullable=True, comment="the one before, while both are good"),
+    )
+    op.add_column("robots", sa.Column("previous_secret_until", sa.BigInteger(), nullable=True))
+    op.add_column(
+        "robots",
+        sa.Column("creator_type", sa.Text(), server_default="local", nullable=False, comment="local: a user; robot"),
+    )
+    op.add_column(
+        "robots",
+        sa.Column(
+            "creator_ref",
+            _IDENTIFIER,
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="its number; 0: not known",
+        ),
+    )
+    # So far the name alone told them apart: people's can't have a dollar sign.
+    op.execute("UPDATE robots SET creator_type = 'robot' WHERE creator LIKE 'robot$%'")
+    op.execute(
+        "INSERT INTO list_totals (list, scope_id, total)"
+        " SELECT 'robots', coalesce(project_id, 0), count(*) FROM robots GROUP BY project_id"
+    )
+
+
+def _quotas() -> None:
+    op.add_column(
+        "projects",
+        sa.Column("quota_updated_at", sa.BigInteger(), nullable=True, comment="NULL: not since it was made"),
+    )
+    op.add_column(
+        "project_usage",
+        sa.Column(
+            "exceeded_at",
+            sa.BigInteger(),
+            nullable=True,
+            comment="the first refusal since something was given back; NULL: it has room",
+        ),
+    )
+    op.create_index("ix_artifacts_project_id_size", "artifacts", ["project_id", "size"], unique=False)
+
+
+def _labels() -> None:
     op.create_table(
         "labels",
         sa.Column("id", _IDENTIFIER, autoincrement=True, nullable=False),
