@@ -15,6 +15,7 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
+from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
 from longshore.artifacts.describing import Describer
 from longshore.artifacts.queries import ArtifactQueries
@@ -191,9 +192,11 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
 
 
 def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
+    contents = Contents(ground.database, ground.store, Blobs(ground.database, ground.periods))
     labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
+        additions=Additions(ground.database, contents),
         artifact_queries=ArtifactQueries(ground.database, labels),
         authenticator=ground.authenticator,
         projects=ProjectService(ground.database, ground.periods),

@@ -39,12 +39,15 @@ from longshore.artifacts import models
 from longshore.artifacts.models import With
 from longshore.listing.models import Exact, Wanted
 from longshore.oci.digest import Digest
-from longshore.oci.errors import NotFound
+from longshore.oci.errors import NotFound, Unprocessable
 from longshore.oci.names import TagName
 from longshore.projects.models import ProjectFacts
 
 _ARTIFACTS: Final = "/{project_name:str}/repositories/{repository_name:str}/artifacts"
 _ARTIFACT: Final = f"{_ARTIFACTS}/{{reference:str}}"
+_ADDITIONS: Final = frozenset(
+    {"build_history", "dependencies", "files", "license", "readme.md", "sbom", "values.yaml", "vulnerabilities"}
+)
 # What else is accepted has nothing to show before artifacts are scanned: with_scan_overview, with_sbom_overview and
 # with_signature, and X-Accept-Vulnerabilities.
 _SWITCHES: Final = (
@@ -233,6 +236,27 @@ class ArtifactController(Controller):
         project, path = await _authorise(request, ARTIFACT_ADDITION_READ, project_name, repository_name)
         await request.services.artifact_queries.artifact(project.id, path, artifact_reference(reference))
         return answer({})
+
+    @get(f"{_ARTIFACT}/additions/{{addition:str}}", operation_id="getAddition")
+    async def get_addition(
+        self,
+        request: APIRequest,
+        project_name: FromPath[str],
+        repository_name: FromPath[str],
+        reference: FromPath[str],
+        addition: FromPath[str],
+    ) -> Response[Any]:
+        """What the artifact has besides, as its type has it: history, values, readme, dependencies, licence, files, SBOM."""
+        name = unquote(addition)
+        if name not in _ADDITIONS:
+            raise Unprocessable(f"addition in path should be one of {sorted(_ADDITIONS)}, not {name[:100]!a}")
+        project, path = await _authorise(request, ARTIFACT_ADDITION_READ, project_name, repository_name)
+        services = request.services
+        artifact = await services.artifact_queries.artifact(project.id, path, artifact_reference(reference))
+        found = await services.additions.read(artifact.id, name)
+        kind, _, charset = found.content_type.partition(";")
+        # The framework adds the charset to texts by itself, whether or not it is there.
+        return Response(found.content, media_type=kind if kind.startswith("text/") and charset else found.content_type)
 
 
 async def _authorise(

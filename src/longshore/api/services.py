@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.artifacts.additions import Additions
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.identity.queries import UserQueries
@@ -41,6 +42,7 @@ class APIServices:
     """
 
     access: AccessService
+    additions: Additions
     artifact_queries: ArtifactQueries
     authenticator: Authenticator
     projects: ProjectService

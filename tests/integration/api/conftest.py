@@ -20,6 +20,8 @@ from longshore.access.tokens import TokenService
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.api.app import build_api
 from longshore.api.services import APIServices
+from longshore.artifacts.additions import Additions
+from longshore.artifacts.contents import Contents
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.database.connection import Connection, Database
@@ -41,6 +43,7 @@ from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
+from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.periods import Periods
 from longshore.registry.repository_deletion import RepositoryDeletion
@@ -50,6 +53,7 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations
 from tests.integration.api.counting import CountingDatabase
 
@@ -84,7 +88,7 @@ class Team:
 class World:
     """All services behind the API over one database, and clients to call it."""
 
-    def __init__(self, database: Database, stack: AsyncExitStack) -> None:
+    def __init__(self, database: Database, store: OpenedStore, stack: AsyncExitStack) -> None:
         database = self.database = CountingDatabase(database)
         self.passwords = Passwords(memory_kib=64)
         stack.callback(self.passwords.close)
@@ -107,9 +111,11 @@ class World:
         )
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
         periods = Periods()
+        contents = Contents(database, store, Blobs(database, periods))
         self.api = build_api(
             APIServices(
                 access=self.access,
+                additions=Additions(database, contents),
                 artifact_queries=ArtifactQueries(database, self.label_queries),
                 authenticator=Authenticator(self.tokens, sign_in),
                 projects=self.projects,
@@ -194,9 +200,9 @@ class World:
 
 
 @pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
+async def world(database: Database, store: OpenedStore) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        made = World(database, stack)
+        made = World(database, store, stack)
         await ensure_admin(database, made.passwords, password=PASSWORD)
         yield made
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -538,3 +540,70 @@ async def test_nothing_scans_yet(world: World, registry: Registry, client: httpx
     switches = "with_scan_overview=true&with_sbom_overview=true&with_signature=true"
     (found,) = shown(await client.get(f"{below}?{switches}", headers=headers))
     assert not {"scan_overview", "sbom_overview"} & set(found)
+
+
+async def _chart(registry: Registry, project: int) -> Digest:
+    """A chart, as Helm pushes it, with what its package holds."""
+    config = json.dumps({"name": "app", "version": "1.0.0", "dependencies": [{"name": "db", "version": "2"}]}).encode()
+    files = {
+        "app/values.yaml": b"replicas: 1\n",
+        "app/README.md": b"# App\n",
+        "app/charts/db/values.yaml": b"not this\n",
+    }
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for path, content in files.items():
+            member = tarfile.TarInfo(path)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    for payload in (config, packed.getvalue()):
+        await registry.upload(project, payload)
+    return await registry.push(
+        project,
+        {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": descriptor("application/vnd.cncf.helm.config.v1+json", config),
+            "layers": [descriptor("application/vnd.cncf.helm.chart.content.v1.tar+gzip", packed.getvalue())],
+        },
+        tags=["1.0.0"],
+    )
+
+
+def descriptor(media_type: str, payload: bytes) -> dict[str, Any]:
+    """What a manifest says of a blob."""
+    return {"mediaType": media_type, "digest": str(Digest.of(payload)), "size": len(payload)}
+
+
+async def test_additions(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
+    """Each with its own type; one that the type of artifact hasn't is 400, one that nothing has 422 (wire detail 31)."""
+    project, name = await world.project()
+    await _chart(registry, project)
+    await registry.image(project, registry.layer(), tags=["image"])
+    below = f"/projects/{name}/repositories/app/artifacts"
+    (found,) = shown(await client.get(f"{below}?q=type=CHART"))
+    links = found["addition_links"]
+    assert set(links) == {"values.yaml", "readme.md", "dependencies"}
+    for addition, content_type, content in (
+        ("values.yaml", "text/plain; charset=utf-8", b"replicas: 1\n"),
+        ("readme.md", "text/markdown; charset=utf-8", b"# App\n"),
+        (
+            "dependencies",
+            "application/json; charset=utf-8",
+            b'[{"name":"db","version":"2","repository":""}]',
+        ),
+    ):
+        assert set(links[addition]) == {"href"}
+        answer = await client.get(links[addition]["href"].removeprefix("/api/v2.0"))
+        assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, content_type, content)
+    history = await client.get(f"{below}/image/additions/build_history")
+    assert shown(history) == []
+    for path, status in (
+        ("1.0.0/additions/build_history", 400),
+        ("image/additions/values.yaml", 400),
+        ("1.0.0/additions/nothing", 422),
+        ("1.0.0/additions/Values.yaml", 422),
+        ("none/additions/readme.md", 404),
+        (f"{Digest.of(b'')}/additions/readme.md", 404),
+    ):
+        assert (await client.get(f"{below}/{path}")).status_code == status, path

@@ -232,6 +232,7 @@ OPERATIONS = (
         pushed=True,
     ),
     Operation("getVulnerabilitiesAddition", "GET", _artifact("/additions/vulnerabilities"), MEMBERS, pushed=True),
+    Operation("getAddition", "GET", _artifact("/additions/build_history"), MEMBERS, pushed=True),
     Operation("listTags", "GET", _artifact("/tags"), MEMBERS, pushed=True),
     Operation("listAccessories", "GET", _artifact("/accessories"), MEMBERS, pushed=True),
     Operation("listQuotas", "GET", _fixed("/quotas"), SYSTEM),
