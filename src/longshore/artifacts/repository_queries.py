@@ -65,7 +65,7 @@ class _HoldsBlob:
         ), {name: condition.text}
 
 
-def _list(scope: str, name: _FullName, total: str) -> List:
+def _list(scope: str, name: _FullName, total: str, *, newest: str = "r.created_at") -> List:
     columns: dict[str, Filterable] = {
         "id": Column("r.id", Kind.NUMBER, unique=True),
         "repository_id": Column("r.id", Kind.NUMBER, unique=True),
@@ -74,7 +74,7 @@ def _list(scope: str, name: _FullName, total: str) -> List:
         "description": Column("r.description"),
         "artifact_count": Column("r.artifact_count", Kind.NUMBER),
         "pull_count": Column("r.pull_count", Kind.NUMBER),
-        "creation_time": Column("r.created_at", Kind.TIME),
+        "creation_time": Column("r.created_at", Kind.TIME, sorting=newest),
         "update_time": Column("r.updated_at", Kind.TIME),
         "blob_digest": _HoldsBlob(),
     }
@@ -101,12 +101,19 @@ EVERYWHERE: Final = _list(
     _FullName(_FULL_NAME, unique=True),
     "SELECT CAST(coalesce(sum(repository_count), 0) AS BIGINT) FROM project_usage",
 )
-IN_SIGHT: Final = _list(
+_IN_SIGHT = (
     f"r.project_id IN (SELECT v.id FROM projects v WHERE {_VISIBLE})",
     _FullName(_FULL_NAME, unique=True),
-    "SELECT CAST(coalesce(sum(u.repository_count), 0) AS BIGINT) FROM projects v"
-    f" JOIN project_usage u ON u.project_id = v.id WHERE {_VISIBLE}",
+    (
+        "SELECT CAST(coalesce(sum(u.repository_count), 0) AS BIGINT) FROM projects v"
+        f" JOIN project_usage u ON u.project_id = v.id WHERE {_VISIBLE}"
+    ),
 )
+# Who sees many of the repositories finds a page of them among the newest of all. Who sees few would look at nearly all for
+# it: these few are sorted instead, by an expression that no index has.
+MANY_IN_SIGHT: Final = _list(*_IN_SIGHT)
+FEW_IN_SIGHT: Final = _list(*_IN_SIGHT, newest="r.created_at + 0")
+_FEW: Final = 10_000
 _BY_PATH = Statement(
     f"{_COLUMNS} FROM repositories r JOIN projects p ON p.id = r.project_id"
     f" WHERE r.project_id = :project_id AND r.name = :path AND {_ALIVE}"
@@ -152,14 +159,9 @@ class RepositoryQueries:
         """
         if visibility.everything:
             return await self._read(EVERYWHERE, wanted, offset, limit)
-        return await self._read(
-            IN_SIGHT,
-            wanted,
-            offset,
-            limit,
-            public_too=visibility.public,
-            project_ids=sorted(visibility.project_ids),
-        )
+        of = {"public_too": visibility.public, "project_ids": sorted(visibility.project_ids)}
+        count = await self._database.read(lambda connection: MANY_IN_SIGHT.total(connection, EVERYTHING, **of))
+        return await self._read(FEW_IN_SIGHT if count <= _FEW else MANY_IN_SIGHT, wanted, offset, limit, **of)
 
     async def _read(
         self, chosen: List, wanted: Wanted, offset: int, limit: int, **parameters: Any
