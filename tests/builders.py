@@ -18,8 +18,9 @@ from longshore.oci.digest import Digest
 from longshore.oci.manifest import parse_manifest
 from longshore.oci.names import TagName
 from longshore.registry.blobs import Blobs
-from longshore.registry.manifests import ManifestPush, Manifests
+from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
+from longshore.registry.storing import ManifestPush
 from longshore.registry.uploads import Uploads
 from longshore.storage.port import ObjectKey, OpenedStore
 from tests.shelves import Shelf

@@ -16,8 +16,8 @@ from longshore.oci.errors import BadRequest, DigestInvalid
 from longshore.oci.manifest import Manifest, parse_manifest
 from longshore.oci.names import RepositoryName, TagName, parse_reference
 from longshore.oci.ranges import etag_matches
-from longshore.registry.manifests import ManifestPush
 from longshore.registry.models import StoredManifest
+from longshore.registry.storing import ManifestPush
 
 MANIFEST_LIMIT = 4 * 1024 * 1024
 _MOST_TAGS = 100

@@ -19,7 +19,7 @@ from longshore.oci.digest import Digest
 from longshore.oci.errors import ManifestUnknown
 from longshore.registry import artifacts, ledger, repositories
 from longshore.registry.closure import Member, closure
-from longshore.registry.errors import Held
+from longshore.registry.errors import Held, PartOfIndex
 from longshore.registry.holdings import held_blobs
 from longshore.registry.immutability import ImmutableTags, NoImmutableTags
 from longshore.registry.models import Repository
@@ -78,7 +78,7 @@ class ManifestDeletion:
         Raises:
             NameUnknown: there is no such repository.
             ManifestUnknown: it has no such manifest, or it is deleted already.
-            Held: a hold, an immutable tag, or a live index needs it.
+            Held: a hold, an immutable tag, or a live index (`PartOfIndex`) needs it.
         """
 
         async def run(transaction: Transaction) -> Deletion:
@@ -157,7 +157,7 @@ async def _refuse(connection: Connection, repository: Repository, target: Row, i
         raise Held(f"The manifest {digest} is on hold. Lift the hold before deleting it.")
     parent = await connection.value(_LIVE_PARENT, manifest_id=manifest_id)
     if parent is not None:
-        raise Held(
+        raise PartOfIndex(
             f"The manifest {digest} belongs to the index {parent} of this repository. Delete that index first; it takes"
             " along what belongs to it alone.",
             detail={"index": parent},
@@ -166,8 +166,8 @@ async def _refuse(connection: Connection, repository: Repository, target: Row, i
     kept = sorted(await immutable.among(connection, repository, names))
     if kept:
         raise Held(
-            f"The manifest {digest} has the tag {kept[0]!r}, which is immutable here. Change the project's immutability"
-            " rules, or keep it.",
+            f"the tag {kept[0]} configured as immutable, cannot be deleted. Change the project's immutability rules, or"
+            f" keep the manifest {digest}.",
             detail={"tags": kept},
         )
 

@@ -54,6 +54,12 @@ class Held(PreconditionFailed):
     """Something that is alive still needs what was to be deleted."""
 
 
+class PartOfIndex(Held):
+    """A live index contains the manifest that was to be deleted."""
+
+    code = "VIOLATE_FOREIGN_KEY_CONSTRAINT"
+
+
 def _human(size: int) -> str:
     value = float(size)
     for unit in ("B", "KiB", "MiB", "GiB"):

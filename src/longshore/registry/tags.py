@@ -10,12 +10,15 @@ from longshore.database.statement import Statement
 from longshore.events.models import EventKind
 from longshore.events.service import append
 from longshore.oci.digest import Digest
-from longshore.oci.errors import ManifestUnknown, PreconditionFailed
+from longshore.oci.errors import Conflict, ManifestUnknown, PreconditionFailed
 from longshore.oci.names import TagName
 from longshore.registry import artifacts, repositories
 from longshore.registry.cosign import cosign_subject
+from longshore.registry.errors import Held
+from longshore.registry.immutability import ImmutableTags, NoImmutableTags
 from longshore.registry.models import Repository
 from longshore.registry.periods import Periods
+from longshore.registry.proxies import refuse_proxy
 
 _CURRENT = Statement(
     "SELECT t.manifest_id, m.digest, a.listed FROM tags t JOIN manifests m ON m.id = t.manifest_id"
@@ -34,6 +37,9 @@ _DELETE = Statement("DELETE FROM tags WHERE repository_id = :repository_id AND n
 _JOURNAL = Statement(
     "INSERT INTO tag_journal (repository_id, name, digest, deletion_id, action, actor, reason, at)"
     " VALUES (:repository_id, :name, :digest, :deletion_id, :action, :actor, :reason, {now}) RETURNING id"
+)
+_LIVE = Statement(
+    "SELECT id FROM manifests WHERE repository_id = :repository_id AND digest = :digest AND deleted_at IS NULL"
 )
 # Unconditionally: whoever drops a reference decides nothing, the review does.
 _REVIEW = Statement(
@@ -140,9 +146,10 @@ class TagsPage:
 class Tags:
     """The tags of repositories."""
 
-    def __init__(self, database: Database, periods: Periods) -> None:
+    def __init__(self, database: Database, periods: Periods, immutable: ImmutableTags | None = None) -> None:
         self._database = database
         self._periods = periods
+        self._immutable = immutable or NoImmutableTags()
 
     async def page(self, project_id: int, path: str, *, last: str, limit: int) -> TagsPage:
         """At most `limit` names that sort after `last`, byte by byte.
@@ -162,6 +169,41 @@ class Tags:
 
         return await self._database.read(read)
 
+    async def create(self, project_id: int, path: str, name: TagName, digest: Digest, *, actor: str) -> None:
+        """Gives a manifest a name that the repository doesn't have yet.
+
+        Raises:
+            NameUnknown, ManifestUnknown: there is no such repository or live manifest.
+            Conflict: the repository has a tag of that name, on whichever manifest.
+            Unsupported: the project is a proxy, whose tags are those of its upstream.
+        """
+
+        async def run(transaction: Transaction) -> None:
+            repository = await repositories.lock(transaction, project_id, path)
+            await refuse_proxy(transaction, project_id)
+            manifest_id = await transaction.value(_LIVE, repository_id=repository.id, digest=str(digest))
+            if manifest_id is None:
+                raise ManifestUnknown(f"The repository has no manifest {digest}. Look at its artifacts.")
+            if await transaction.one(_CURRENT, repository_id=repository.id, name=str(name)) is not None:
+                raise Conflict(f"The repository has a tag {name} already. Delete it first, or take another name.")
+            line = await journal(
+                transaction, repository.id, str(name), str(digest), action="created", actor=actor, reason="API"
+            )
+            await insert(transaction, repository, name, manifest_id, line)
+            await artifacts.count_tags(transaction, manifest_id, 1)
+            change = await artifacts.refresh(transaction, [manifest_id])
+            payload = {
+                "repository_id": repository.id,
+                "repository": path,
+                "tag": str(name),
+                "digest": str(digest),
+                "actor": actor,
+            }
+            await append(transaction, kind=EventKind.TAG_CREATED, project_id=project_id, payload=payload)
+            await artifacts.settle(transaction, repository, change)
+
+        await self._database.write(run)
+
     async def delete(
         self,
         project_id: int,
@@ -177,6 +219,7 @@ class Tags:
         Raises:
             NameUnknown, ManifestUnknown: there is no such repository or tag.
             PreconditionFailed: the tag points to something else than `expected` by now.
+            Held: the tag is immutable.
         """
 
         async def run(transaction: Transaction) -> None:
@@ -187,6 +230,12 @@ class Tags:
             if expected is not None and row[1] != str(expected):
                 raise PreconditionFailed(
                     f"The tag {str(name)!r} points to {row[1]} by now, not to {expected}. Look again."
+                )
+            if await self._immutable.among(transaction, repository, [str(name)]):
+                raise Held(
+                    f"the tag {name} configured as immutable, cannot be deleted. Change the project's immutability rules,"
+                    " or keep it.",
+                    detail={"tags": [str(name)]},
                 )
             await transaction.execute(_DELETE, repository_id=repository.id, name=str(name))
             await journal(transaction, repository.id, str(name), row[1], action="deleted", actor=actor, reason=reason)
