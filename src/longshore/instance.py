@@ -15,8 +15,11 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
+from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
 from longshore.artifacts.describing import Describer
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
 from longshore.config import Settings
 from longshore.database.connection import Database
@@ -51,6 +54,7 @@ from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.reclaim import Reclaim
 from longshore.registry.referrers import Listings
+from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
 from longshore.robots.credentials import RobotCredentials
@@ -205,9 +209,13 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
 
 
 def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
+    contents = Contents(ground.database, ground.store, Blobs(ground.database, ground.periods))
+    labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
         audit=AuditQueries(ground.database),
+        additions=Additions(ground.database, contents),
+        artifact_queries=ArtifactQueries(ground.database, labels),
         authenticator=ground.authenticator,
         configuration=ConfigurationService(
             ground.database, ground.configurations, ground.sealing, has_people=lambda: _has_people(ground.users)
@@ -221,11 +229,15 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         groups=GroupService(ground.database),
         group_queries=GroupQueries(ground.database),
         labels=LabelService(ground.database),
-        label_queries=LabelQueries(ground.database),
+        label_queries=labels,
+        manifest_deletion=ManifestDeletion(ground.database, ground.periods),
+        repository_deletion=RepositoryDeletion(ground.database, ground.periods),
+        repository_queries=RepositoryQueries(ground.database),
         quotas=QuotaService(ground.database),
         quota_queries=QuotaQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
+        tags=Tags(ground.database, ground.periods),
         health=health,
     )
 

@@ -17,6 +17,7 @@ from litestar import Controller, Litestar, Request, Response
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.artifact import ArtifactController
 from longshore.api.auditlog import AuditLogController, ProjectLogController
 from longshore.api.authentication import authenticate
 from longshore.api.configure import ConfigureController
@@ -29,6 +30,7 @@ from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
 from longshore.api.project_metadata import ProjectMetadataController
 from longshore.api.quota import QuotaController
+from longshore.api.repository import RepositoryController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
@@ -45,6 +47,7 @@ from longshore.oci.errors import BadRequest, Unprocessable
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     AuditLogController,
     ConfigureController,
+    ArtifactController,
     HealthController,
     LabelController,
     MemberController,
@@ -52,6 +55,7 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     ProjectLogController,
     ProjectController,
     ProjectMetadataController,
+    RepositoryController,
     QuotaController,
     RobotController,
     SystemInfoController,

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.artifacts.additions import Additions
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
 from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
@@ -20,6 +23,9 @@ from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
+from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.repository_deletion import RepositoryDeletion
+from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
 from longshore.system.configuration import Configurations
@@ -42,6 +48,8 @@ class APIServices:
 
     access: AccessService
     audit: AuditQueries
+    additions: Additions
+    artifact_queries: ArtifactQueries
     authenticator: Authenticator
     configuration: ConfigurationService
     configurations: Configurations
@@ -54,8 +62,12 @@ class APIServices:
     group_queries: GroupQueries
     labels: LabelService
     label_queries: LabelQueries
+    manifest_deletion: ManifestDeletion
+    repository_deletion: RepositoryDeletion
+    repository_queries: RepositoryQueries
     quotas: QuotaService
     quota_queries: QuotaQueries
     robots: RobotService
     robot_queries: RobotQueries
+    tags: Tags
     health: Health = _nothing_to_check

@@ -281,6 +281,7 @@ CREATE TABLE repositories (
 );
 CREATE INDEX ix_repositories_deletion_id ON repositories (deletion_id) WHERE deletion_id IS NOT NULL;
 CREATE INDEX ix_repositories_listing ON repositories (project_id, created_at, id, listed_at, deleted_at) WHERE listed_at IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX ix_repositories_newest ON repositories (created_at, id, project_id, listed_at, deleted_at) WHERE listed_at IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX ix_repositories_project_id ON repositories (project_id);
 CREATE INDEX ix_repositories_purge_after ON repositories (purge_after) WHERE purge_after IS NOT NULL;
 CREATE INDEX ix_repositories_unlisted ON repositories (created_at) WHERE listed_at IS NULL;
