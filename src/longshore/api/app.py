@@ -18,6 +18,7 @@ from litestar.exceptions import LitestarException
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.artifact import ArtifactController
 from longshore.api.auditlog import AuditLogController, ProjectLogController
 from longshore.api.authentication import authenticate
 from longshore.api.conditions import check_match, tagged
@@ -25,11 +26,14 @@ from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.openapi.controller import DescriptionController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
 from longshore.api.project_metadata import ProjectMetadataController
+from longshore.api.quota import QuotaController
+from longshore.api.repository import RepositoryController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
@@ -44,15 +48,19 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, PreconditionFailed, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    ArtifactController,
     AuditLogController,
     ConfigureController,
     DescriptionController,
     HealthController,
+    LabelController,
     MemberController,
     PingController,
     ProjectLogController,
     ProjectController,
     ProjectMetadataController,
+    RepositoryController,
+    QuotaController,
     RobotController,
     SystemInfoController,
     UserController,

@@ -17,8 +17,10 @@ PUBLIC_PROJECTS: Final = "projects.public"
 REPOSITORIES: Final = "repositories"
 PUBLIC_REPOSITORIES: Final = "repositories.public"
 
-OF_PROJECTS: Final = tuple(
-    f"members.{role}" for role in ("project_admin", "maintainer", "developer", "guest", "limited_guest")
+OF_PROJECTS: Final = (
+    *(f"members.{role}" for role in ("project_admin", "maintainer", "developer", "guest", "limited_guest")),
+    "labels",
+    "robots",
 )
 """Lists that each project has, and that go with it."""
 

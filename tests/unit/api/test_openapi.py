@@ -32,13 +32,24 @@ IN_CONTRACT = sorted(SERVED.keys() & CONTRACT["requests"].keys())
 # Every operation may be sent it, and the edge reads it.
 EVERYWHERE = {"X-Request-Id"}
 # Parameters of the contract that are ignored, and why.
-IGNORED_PARAMETERS: dict[tuple[str, str], str] = {}
+IGNORED_PARAMETERS: dict[tuple[str, str], str] = {
+    ("getArtifact", "page"): "one artifact has no pages",
+    ("getArtifact", "page_size"): "one artifact has no pages",
+    ("getArtifact", "with_signature"): "signatures are accessories",
+    **{
+        (name, parameter): "there are no scanners yet"
+        for name in ("getArtifact", "getVulnerabilitiesAddition", "listArtifacts", "listArtifactsOfProject")
+        for parameter in ("X-Accept-Vulnerabilities", "with_scan_overview", "with_sbom_overview")
+    },
+}
 # Members of documents that are never shown, or that this release has nothing to say by, and why.
 LATER: dict[tuple[str, str], str] = {
     ("ProjectSummary", "registry"): "no project caches another registry yet",
     ("ConfigurationsResponse", "uaa_client_secret"): "it is a secret",
     ("Robot", "secret"): "it is shown when it is made and when it is refreshed, never again",
-    ("Robot", "creator_ref"): "the creator is told by name",
+    ("AdditionLink", "absolute"): "no client is told of an absolute address, as in Harbor",
+    ("Artifact", "sbom_overview"): "there are no scanners yet",
+    ("Artifact", "scan_overview"): "there are no scanners yet",
     ("UserResp", "oidc_user_meta"): "there is no OIDC yet",
     ("GeneralInfo", "authproxy_settings"): "there is no authentication by proxy yet",
     ("GeneralInfo", "registry_storage_provider_name"): "of interest to nobody yet",
