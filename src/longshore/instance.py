@@ -14,6 +14,8 @@ from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
+from longshore.api.browser import Browsers
+from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
 from longshore.config import Settings
 from longshore.database.connection import Database
@@ -23,10 +25,13 @@ from longshore.distribution.elsewhere import Elsewhere, RedirectMode
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.sessions import Sessions
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
 from longshore.probes import Health
@@ -46,6 +51,7 @@ from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import OpenedStore
+from longshore.system.configuration import Configurations
 from longshore.system.instance import ensure_instance
 
 _log = structlog.get_logger("longshore.instance")
@@ -92,6 +98,9 @@ class _Ground:
     sign_in: SignIn
     tokens: TokenService
     authenticator: Authenticator
+    access_tokens: AccessTokens
+    browsers: Browsers
+    configurations: Configurations
 
 
 async def open_instance(settings: Settings, secret_key: bytes, database: Database) -> Instance:
@@ -128,7 +137,16 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
 def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store: OpenedStore) -> _Ground:
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
-    sign_in = SignIn(UserCredentials(database, passwords), RobotCredentials(database, secrets), Throttle(database))
+    access_tokens = AccessTokens(database, TokenSecrets(secret_key))
+    configurations = Configurations(database)
+    sign_in = SignIn(
+        UserCredentials(database, passwords),
+        RobotCredentials(database, secrets),
+        Throttle(database),
+        access_tokens=access_tokens,
+        is_access_token=is_access_token,
+    )
+    sessions = Sessions(database, configurations, secret_key)
     tokens = TokenService(secret_key, lifetime_seconds=int(settings.token_expiry.total_seconds()))
     return _Ground(
         database=database,
@@ -138,10 +156,13 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
         secrets=secrets,
         users=users,
         robots=robots,
-        access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}),
+        access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}, tokens=access_tokens),
         sign_in=sign_in,
         tokens=tokens,
         authenticator=Authenticator(tokens, sign_in),
+        access_tokens=access_tokens,
+        browsers=Browsers(sessions, sign_in, users, CSRF(secret_key), configurations),
+        configurations=configurations,
     )
 
 
@@ -172,7 +193,10 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
 def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
     return APIServices(
         access=ground.access,
+        access_tokens=ground.access_tokens,
         authenticator=ground.authenticator,
+        browsers=ground.browsers,
+        configurations=ground.configurations,
         projects=ProjectService(ground.database, ground.periods),
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),

@@ -17,6 +17,7 @@ from litestar import Controller, Litestar, Request, Response
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.access_token import AccessTokenController
 from longshore.api.authentication import authenticate
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import NotServed, respond_to
@@ -37,6 +38,7 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    AccessTokenController,
     HealthController,
     MemberController,
     PingController,
@@ -57,7 +59,7 @@ _TEXT: Final = frozenset({"text/plain", "text/*"})
 
 
 def build_api(services: APIServices) -> Application:
-    """The application that answers everything below /api."""
+    """The application that answers everything below /api, and below /c what browsers need."""
     return _API(services)
 
 
@@ -89,11 +91,16 @@ class _API:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = list(_tidied(message["headers"], head=request.method == "HEAD"))
+                headers = list(_tidied(message["headers"], head=request.method == "HEAD"))
+                self._services.browsers.complete(request, headers)
+                message["headers"] = headers
             elif request.method == "HEAD":
                 message["body"] = b""
             await send(message)
 
+        if request.path.startswith("/c/"):
+            await _send(await self._services.browsers.respond(request), request, observed)
+            return
         try:
             call = await self._prepare(request)
         except ClientGone:
@@ -116,7 +123,8 @@ class _API:
         """
         path = _raw_path(request.scope)
         _check_text(path, request.scope["query_string"])
-        caller = await authenticate(self._services.authenticator, request)
+        by_session = await self._services.browsers.caller(request)
+        caller = by_session or await authenticate(self._services.authenticator, request)
         request.actor = caller.principal.actor
         operation = self._contract.operation(request.method, path)
         if operation not in self._served:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.api.browser import Browsers
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -31,7 +34,10 @@ class APIServices:
     """
 
     access: AccessService
+    access_tokens: AccessTokens
     authenticator: Authenticator
+    browsers: Browsers
+    configurations: Configurations
     projects: ProjectService
     project_queries: ProjectQueries
     users: UserService

@@ -21,11 +21,14 @@ _FACTS = "SELECT id, name, public, sparse, access_version FROM projects WHERE de
 _FACTS_BY_NAME = Statement(f"{_FACTS} AND name = :name")
 _FACTS_BY_ID = Statement(f"{_FACTS} AND id = :id")
 _ROLE = Statement("SELECT role FROM project_members WHERE project_id = :project_id AND user_id = :user_id")
+_NAMES = Statement("SELECT id, name FROM projects WHERE id = ANY(:ids) AND deleted_at IS NULL")
 _PROJECTS_OF_MEMBER = Statement("SELECT project_id FROM project_members WHERE user_id = :user_id")
 
+# Somebody else may have the name of an owner who was deleted: the number, as in Harbor, says who it was.
 _COLUMNS = """
-    SELECT p.id, p.name, p.owner_id, coalesce(u.username, '') AS owner_name, p.public, p.sparse, p.quota_bytes,
-           s.used_bytes, s.repository_count, p.access_version, p.created_at, p.updated_at
+    SELECT p.id, p.name, p.owner_id,
+           coalesce(CASE WHEN u.deleted_at IS NULL THEN u.username ELSE u.username || '#' || u.id END, '') AS owner_name,
+           p.public, p.sparse, p.quota_bytes, s.used_bytes, s.repository_count, p.access_version, p.created_at, p.updated_at
 """
 _JOINED = "JOIN project_usage s ON s.project_id = p.id LEFT JOIN users u ON u.id = p.owner_id"
 _PROJECT = f"{_COLUMNS} FROM projects p {_JOINED} WHERE p.deleted_at IS NULL"
@@ -165,6 +168,13 @@ class ProjectQueries:
             lambda connection: connection.all(_ROLES, user_id=user_id, ids=list(project_ids))
         )
         return {row[0]: Role.from_stored(row[1]) for row in rows}
+
+    async def names_of(self, project_ids: Collection[int]) -> dict[int, str]:
+        """The names of those of the projects that exist, by their numbers."""
+        if not project_ids:
+            return {}
+        rows = await self._database.read(lambda connection: connection.all(_NAMES, ids=list(project_ids)))
+        return {row[0]: row[1] for row in rows}
 
     async def settings_of(self, project_ids: Collection[int]) -> dict[int, dict[str, str]]:
         """The string settings that were ever set, by name, of each of the projects that has any, by its number.

@@ -19,6 +19,8 @@ from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.api.app import build_api
+from longshore.api.browser import Browsers
+from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
 from longshore.database.connection import Connection, Database
 from longshore.database.statement import Statement
@@ -26,12 +28,15 @@ from longshore.distribution.authentication import Authenticator
 from longshore.edge.asgi import Receive, Scope, Send
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import Request
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
 from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.sessions import Sessions
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.oci.names import ProjectName
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
@@ -40,13 +45,14 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
 from tests.integration.api.counting import CountingDatabase
 
 KEY = b"k" * 32
 PASSWORD = "Secret-1234"
 SYSTEM_ONLY = frozenset({Permission("project", "list")})
 
-_TABLES = ("projects", "project_members", "project_metadata", "users", "robots")
+_TABLES = ("projects", "project_members", "project_metadata", "users", "robots", "access_tokens")
 _ROWS = {name: Statement(f"SELECT * FROM {name} ORDER BY 1, 2") for name in _TABLES}
 
 
@@ -81,18 +87,30 @@ class World:
         self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
         secrets = RobotSecrets(KEY)
         self.robots, self.robot_queries = RobotService(database, secrets), RobotQueries(database)
+        self.access_tokens = AccessTokens(database, TokenSecrets(KEY))
         self.access = AccessService(
-            database, {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries}
+            database,
+            {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries},
+            tokens=self.access_tokens,
         )
         self.tokens = TokenService(KEY)
         sign_in = SignIn(
-            UserCredentials(database, self.passwords), RobotCredentials(database, secrets), Throttle(database)
+            UserCredentials(database, self.passwords),
+            RobotCredentials(database, secrets),
+            Throttle(database),
+            access_tokens=self.access_tokens,
+            is_access_token=is_access_token,
         )
+        self.configurations = Configurations(database)
+        self.sessions = Sessions(database, self.configurations, KEY)
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
         self.api = build_api(
             APIServices(
                 access=self.access,
+                access_tokens=self.access_tokens,
                 authenticator=Authenticator(self.tokens, sign_in),
+                browsers=Browsers(self.sessions, sign_in, self.user_queries, CSRF(KEY), self.configurations),
+                configurations=self.configurations,
                 projects=self.projects,
                 project_queries=self.project_queries,
                 users=self.users,
