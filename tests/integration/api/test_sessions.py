@@ -66,9 +66,7 @@ async def test_other_tokens_open_nothing(world: World, browser: httpx.AsyncClien
     refused = await browser.post("/c/login", data=form)
     assert (await browser.post("/c/login", data=form, headers={HEADER: token})).status_code == 403
     browser.cookies.set("_gorilla_csrf", "A" * 88, domain="registry.test")
-    assert (
-        await browser.post("/c/login", data=form, headers={HEADER: refused.headers[HEADER]})
-    ).status_code == 403
+    assert (await browser.post("/c/login", data=form, headers={HEADER: refused.headers[HEADER]})).status_code == 403
     assert "sid" not in browser.cookies
 
 
@@ -126,7 +124,9 @@ async def test_wrong_credentials(world: World, browser: httpx.AsyncClient, name:
     answer = await _login(browser, name, password)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (401, "UNAUTHORIZED")
     assert "sid" not in browser.cookies
-    rows = await world.database.read(lambda c: c.all(Statement("SELECT payload FROM events WHERE kind = 'user.logged_in'")))
+    rows = await world.database.read(
+        lambda c: c.all(Statement("SELECT payload FROM events WHERE kind = 'user.logged_in'"))
+    )
     assert [('"success":false' in row[0], PASSWORD in row[0]) for row in rows] == [(True, False)]
 
 
