@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from longshore.access.models import Role
+from longshore.database.connection import Transaction
 from longshore.database.statement import Statement
 from longshore.identity.token_secret import is_access_token
 from tests.integration.api.conftest import PASSWORD, Account
@@ -242,8 +243,11 @@ async def test_there_are_a_hundred_at_most(world: World) -> None:
         "INSERT INTO access_tokens (user_id, name, secret_hash, access_version, created_at)"
         " VALUES (:user_id, :name, :name, 1, 0)"
     )
-    for number in range(99):
-        name = f"t{number}"
-        await world.database.write(lambda t, name=name: t.execute(fill, user_id=owner.id, name=name))
+
+    async def write(transaction: Transaction) -> None:
+        for number in range(99):
+            await transaction.execute(fill, user_id=owner.id, name=f"t{number}")
+
+    await world.database.write(write)
     answer = await (await world.client(owner)).post(TOKENS, json={"name": "more", "duration": 1})
     assert (answer.status_code, "100" in answer.json()["errors"][0]["message"]) == (400, True)

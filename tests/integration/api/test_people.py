@@ -9,7 +9,7 @@ import pytest
 
 from longshore.access.models import Role
 from longshore.access.policy import IN_PROJECTS, PUBLIC_PERMISSIONS, ROLE_PERMISSIONS
-from longshore.database.connection import Dialect
+from longshore.database.connection import Connection, Dialect
 from longshore.database.statement import Statement
 from longshore.identity.queries import _LIST, _SEARCH
 from longshore.listing.models import EVERYTHING
@@ -202,10 +202,14 @@ async def test_plans(world: World) -> None:
     if world.database.dialect is not Dialect.SQLITE:
         pytest.skip("small tables are scanned by PostgreSQL")
     for statement, parameters in ((page, values), (total, {})):
-        plan = await world.database.read(
-            lambda connection, s=statement, p=parameters: connection.all(Statement(f"EXPLAIN QUERY PLAN {s.text}"), **p)
-        )
-        steps = [row[3] for row in plan]
+        plan = Statement(f"EXPLAIN QUERY PLAN {statement.text}")
+
+        async def explain(
+            connection: Connection, plan: Statement = plan, known: dict[str, Any] = parameters
+        ) -> list[str]:
+            return [row[3] for row in await connection.all(plan, **known)]
+
+        steps = await world.database.read(explain)
         assert not any(step.startswith("SCAN u") and "INDEX" not in step for step in steps), steps
     assert "count" not in total.text
     assert "LIMIT" in _SEARCH.text
