@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -149,7 +150,7 @@ class TokenEndpoint:
         return TokenAnswer(
             token=issued.text,
             expires_in=issued.expires_in,
-            issued_at=datetime.fromtimestamp(issued.issued_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            issued_at=_moment(issued.issued_at),
             scope=_granted_text(granted.values(), catalog=catalog),
             refresh_token=refresh,
         )
@@ -191,6 +192,11 @@ def parse_scopes(values: Iterable[str]) -> tuple[RequestedScope, ...]:
             # A class of the kind, as in `repository(plugin)`, changes nothing.
             scopes.append(RequestedScope(kind.partition("(")[0], name, frozenset(actions.split(","))))
     return tuple(scopes)
+
+
+@lru_cache(16)
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _merge(known: TokenScope | None, found: TokenScope) -> TokenScope:

@@ -22,7 +22,7 @@ from longshore.access.models import (
     PrincipalKind,
 )
 from longshore.access.policy import IN_PROJECTS, IN_SYSTEM
-from longshore.database.connection import Connection, Database, Row, Transaction
+from longshore.database.connection import Database, Transaction
 from longshore.database.errors import UniqueViolation
 from longshore.database.statement import Statement
 from longshore.events.models import EventKind
@@ -174,7 +174,7 @@ class AccessTokens:
             ServiceUnavailable: the database is away.
         """
         secret_hash = self._secrets.hash(secret)
-        row = await self._database.read(lambda connection: _find(connection, secret_hash))
+        row = await self._database.one(_FIND, secret_hash=secret_hash)
         if row is None or name not in {row["username"], row["email"]}:
             raise WrongCredentials
         await self._note_use(row["token_id"], row["unused"])
@@ -185,7 +185,7 @@ class AccessTokens:
 
     async def account(self, user_id: int, token_id: int) -> Account | None:
         """The state of a person with the limit of the token."""
-        row = await self._database.read(lambda connection: connection.one(_ACCOUNT, user_id=user_id, token_id=token_id))
+        row = await self._database.one(_ACCOUNT, user_id=user_id, token_id=token_id)
         if row is None:
             return None
         limit = None if row["scope"] is None else scope_from_json(row["scope"])
@@ -211,10 +211,6 @@ def scope_from_json(text: str) -> Grants:
     whole: dict[str, Any] = json.loads(text)
     projects = tuple((int(project_id), _permissions(names)) for project_id, names in whole["projects"].items())
     return Grants(_permissions(whole["system"]), _permissions(whole["everywhere"]), projects)
-
-
-async def _find(connection: Connection, secret_hash: str) -> Row | None:
-    return await connection.one(_FIND, secret_hash=secret_hash)
 
 
 def _check(token: NewAccessToken) -> None:

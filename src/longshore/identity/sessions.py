@@ -14,7 +14,7 @@ from typing import Final
 
 from longshore.access.keys import derive_key
 from longshore.access.models import Principal, PrincipalKind
-from longshore.database.connection import Connection, Database, Row, Transaction
+from longshore.database.connection import Database, Transaction
 from longshore.database.statement import Statement
 from longshore.events.models import EventKind
 from longshore.events.service import append
@@ -106,7 +106,7 @@ class Sessions:
         if _ID.fullmatch(session_id) is None:
             return None
         id_hash = self._hash(session_id)
-        row = await self._database.read(lambda connection: _find(connection, id_hash))
+        row = await self._database.one(_FIND, id_hash=id_hash)
         if row is None:
             return None
         if renew:
@@ -141,10 +141,6 @@ class Sessions:
 
     def _hash(self, session_id: str) -> str:
         return hmac.digest(self._key, session_id.encode(errors="surrogatepass"), "sha256").hex()
-
-
-async def _find(connection: Connection, id_hash: str) -> Row | None:
-    return await connection.one(_FIND, id_hash=id_hash)
 
 
 async def _tell(

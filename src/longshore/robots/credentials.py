@@ -12,19 +12,21 @@ from typing import Final
 from longshore.access.errors import WrongCredentials
 from longshore.access.models import Principal, PrincipalKind
 from longshore.access.sign_in import ROBOT_PREFIX
-from longshore.database.connection import Connection, Database, Row
+from longshore.database.connection import Database, Row
 from longshore.database.statement import Statement
 from longshore.oci.errors import ServiceUnavailable
 from longshore.robots.secret import RobotSecrets
 
 _COLUMNS = """
-    SELECT r.id, r.secret_hash, r.access_version, NOT r.disabled AND coalesce(r.expires_at > {now}, :yes) AS alive
+    SELECT r.id, r.secret_hash, r.access_version, r.expires_at,
+           NOT r.disabled AND (r.expires_at IS NULL OR r.expires_at > {now}) AS alive
     FROM robots r
 """
-_OF_SYSTEM = Statement(f"{_COLUMNS} WHERE r.project_id IS NULL AND r.name = :name")
+_OF_SYSTEM = Statement(f"{_COLUMNS} WHERE r.project_id IS NULL AND r.name = :name", lasting="expires_at")
 _OF_PROJECT = Statement(
     f"{_COLUMNS} JOIN projects p ON p.id = r.project_id"
-    " WHERE p.name = :project AND p.deleted_at IS NULL AND r.name = :name"
+    " WHERE p.name = :project AND p.deleted_at IS NULL AND r.name = :name",
+    lasting="expires_at",
 )
 # The secret is the same, so tokens stay good; one that was changed meanwhile isn't touched.
 _UPGRADE = Statement("UPDATE robots SET secret_hash = :secret_hash WHERE id = :id AND secret_hash = :outdated")
@@ -67,7 +69,7 @@ class RobotCredentials:
         """
         if len(name) > _LONGEST or len(secret) > _LONGEST:
             raise WrongCredentials
-        row = await self._database.read(lambda connection: self._find(connection, name))
+        row = await self._find(name)
         right = await self._matches(_NOBODY if row is None else row["secret_hash"], secret)
         if row is None or not right or not row["alive"]:
             raise WrongCredentials(
@@ -88,11 +90,11 @@ class RobotCredentials:
         with suppress(ServiceUnavailable):
             await self._database.write(lambda transaction: transaction.execute(_UPGRADE, **values))
 
-    async def _find(self, connection: Connection, name: str) -> Row | None:
+    async def _find(self, name: str) -> Row | None:
         project, plus, robot = name.removeprefix(self._prefix).rpartition("+")
         if plus:
-            return await connection.one(_OF_PROJECT, project=project, name=robot, yes=True)
-        return await connection.one(_OF_SYSTEM, name=robot, yes=True)
+            return await self._database.one(_OF_PROJECT, project=project, name=robot)
+        return await self._database.one(_OF_SYSTEM, name=robot)
 
     def _is_repeated(self, name: str, version: int, secret: str) -> bool:
         key = (name, version, self._secrets.hash(secret))
