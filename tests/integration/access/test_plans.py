@@ -74,7 +74,11 @@ async def test_a_page_is_skipped_to_in_an_index(databases: Databases, name: str,
     """The index has all that the filter needs, in the order of the list: no row is read for what isn't on the page."""
     items, sqlite, postgresql = _LISTS[name]
     page, number, values = items.statements(EVERYTHING)
-    plan = await _plan(databases, page if which == "page" else number, {**values, **_SCOPES[name]})
+    statement = page if which == "page" else number
+    plan = await _plan(databases, statement, {**values, **_SCOPES[name]})
+    if "FROM list_totals" in statement.text:
+        assert "sqlite_autoindex_list_totals_1" in plan or "pk_list_totals" in plan, plan
+        return
     if databases.dialect is Dialect.SQLITE:
         assert f"USING COVERING INDEX {sqlite}" in plan, plan
     else:

@@ -9,10 +9,7 @@ import pytest
 
 from longshore.access.models import Role
 from longshore.access.policy import IN_PROJECTS, PUBLIC_PERMISSIONS, ROLE_PERMISSIONS
-from longshore.database.connection import Connection, Dialect
 from longshore.database.statement import Statement
-from longshore.identity.queries import _LIST, _SEARCH
-from longshore.listing.models import EVERYTHING
 from tests.integration.api.conftest import PASSWORD
 
 if TYPE_CHECKING:
@@ -194,22 +191,3 @@ async def test_cli_secret(world: World, admin: Account) -> None:
     answer = await client.put("/users/1/cli_secret", json={"secret": "x"})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (412, "PRECONDITION")
     assert (await client.put("/users/1/cli_secret")).status_code == 422
-
-
-async def test_plans(world: World) -> None:
-    """The list of users is read by its index, and how many there are isn't counted."""
-    page, total, values = _LIST.statements(EVERYTHING)
-    if world.database.dialect is not Dialect.SQLITE:
-        pytest.skip("small tables are scanned by PostgreSQL")
-    for statement, parameters in ((page, values), (total, {})):
-        plan = Statement(f"EXPLAIN QUERY PLAN {statement.text}")
-
-        async def explain(
-            connection: Connection, plan: Statement = plan, known: dict[str, Any] = parameters
-        ) -> list[str]:
-            return [row[3] for row in await connection.all(plan, **known)]
-
-        steps = await world.database.read(explain)
-        assert not any(step.startswith("SCAN u") and "INDEX" not in step for step in steps), steps
-    assert "count" not in total.text
-    assert "LIMIT" in _SEARCH.text
