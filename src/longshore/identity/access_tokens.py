@@ -176,7 +176,8 @@ class AccessTokens:
         secret_hash = self._secrets.hash(secret)
         row = await self._database.one(_FIND, secret_hash=secret_hash)
         if row is None or name not in {row["username"], row["email"]}:
-            raise WrongCredentials
+            # Nobody guesses one: it is a machine with an old one, and its owner's password isn't to be slowed down for it.
+            raise WrongCredentials(repeated=True)
         await self._note_use(row["token_id"], row["unused"])
         sysadmin = bool(row["sysadmin"]) and row["scope"] is None
         return Principal(
