@@ -103,6 +103,7 @@ class World:
         )
         self.configurations = Configurations(database)
         self.sessions = Sessions(database, self.configurations, KEY)
+        self.proxies = TrustedProxies()
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
         self.api = build_api(
             APIServices(
@@ -128,7 +129,7 @@ class World:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the composition root does before it calls the API."""
-        scope["state"] = {"request": Request(scope, receive, proxies=TrustedProxies(), body_seconds=5)}
+        scope["state"] = {"request": Request(scope, receive, proxies=self.proxies, body_seconds=5)}
         await self.api(scope, receive, send)
 
     async def client(self, account: Account | None) -> httpx.AsyncClient:

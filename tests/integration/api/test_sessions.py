@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import json
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from longshore.database.statement import Statement
+from longshore.edge.origin import TrustedProxies
 from tests.integration.api.conftest import PASSWORD
 
 if TYPE_CHECKING:
@@ -145,6 +148,27 @@ async def test_guessing_is_throttled(world: World, browser: httpx.AsyncClient) -
         assert (await client.get("/projects", auth=("admin", f"Other-{number}"))).status_code == 401
     answer = await _login(browser, "admin")
     assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
+
+
+async def test_sources_are_seen_through_proxies_of_ours(world: World, browser: httpx.AsyncClient) -> None:
+    """Who comes through a proxy of ours is slowed down and told by the own address; nobody else is believed to be one."""
+
+    async def fail(source: str) -> int:
+        form = {"principal": "admin", "password": f"Guess-{world.number}"}
+        headers = {"x-forwarded-for": source, "x-forwarded-proto": "http"}
+        refused = await browser.post("/c/login", data=form, headers=headers)
+        headers[HEADER] = refused.headers[HEADER]
+        return (await browser.post("/c/login", data=form, headers=headers)).status_code
+
+    world.proxies = TrustedProxies((IPv4Network("127.0.0.1/32"),))
+    assert [await fail("192.0.2.1") for _ in range(7)] == [401] * 6 + [429]
+    assert await fail("192.0.2.2") == 401
+    world.proxies = TrustedProxies()
+    assert [await fail(f"192.0.2.{number}") for number in range(10, 17)] == [401] * 6 + [429]
+    told = Statement("SELECT payload FROM events WHERE kind = 'user.logged_in' ORDER BY id")
+    rows = await world.database.read(lambda c: c.all(told))
+    sources = [json.loads(row[0])["source"] for row in rows]
+    assert sources == ["192.0.2.1"] * 6 + ["192.0.2.2"] + ["127.0.0.1"] * 6
 
 
 async def test_the_id_is_nowhere(world: World, browser: httpx.AsyncClient) -> None:
