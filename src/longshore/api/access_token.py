@@ -82,7 +82,7 @@ class AccessTokenController(Controller):
 async def _listed(request: APIRequest, user_id: int) -> Response[list[AccessToken]]:
     tokens = await request.services.access_tokens.of_user(user_id)
     named = {number for token in tokens if token.limit is not None for number, _ in token.limit.projects}
-    names = await request.services.project_queries.names_of(named)
+    names = await request.services.project_queries.living_names(named)
     return answer([shown_token(token, names) for token in tokens], headers={"X-Total-Count": str(len(tokens))})
 
 

@@ -18,18 +18,26 @@ from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
 from longshore.api.access_token import AccessTokenController
+from longshore.api.artifact import ArtifactController
+from longshore.api.auditlog import AuditLogController, ProjectLogController
 from longshore.api.authentication import authenticate
+from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
+from longshore.api.project_metadata import ProjectMetadataController
+from longshore.api.quota import QuotaController
+from longshore.api.repository import RepositoryController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
 from longshore.api.systeminfo import SystemInfoController
 from longshore.api.user import UserController
+from longshore.api.usergroup import UserGroupController
 from longshore.edge.asgi import Application, Message, Receive, Scope, Send
 from longshore.edge.request import ClientGone
 from longshore.edge.request import Request as EdgeRequest
@@ -39,13 +47,22 @@ from longshore.oci.errors import BadRequest, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     AccessTokenController,
+    AuditLogController,
+    ConfigureController,
+    ArtifactController,
     HealthController,
+    LabelController,
     MemberController,
     PingController,
+    ProjectLogController,
     ProjectController,
+    ProjectMetadataController,
+    RepositoryController,
+    QuotaController,
     RobotController,
     SystemInfoController,
     UserController,
+    UserGroupController,
 )
 BODY_LIMIT: Final = 1024 * 1024
 """The longest body of a request in bytes."""
@@ -54,6 +71,8 @@ BODY_LIMIT: Final = 1024 * 1024
 _LONGEST_QUERY: Final = 16_384
 _READING: Final = frozenset({"GET", "HEAD"})
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+# What works in read-only mode too: how it is left, and what changes nothing.
+_ALWAYS: Final = frozenset({"updateConfigurations", "explainAccess", "login", "userExists"})
 _ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
 _TEXT: Final = frozenset({"text/plain", "text/*"})
 
@@ -129,6 +148,8 @@ class _API:
         operation = self._contract.operation(request.method, path)
         if operation not in self._served:
             raise NotServed(f"{operation} isn't served by this release. docs/harbor-compatibility.md tells what is.")
+        if request.method not in _READING and operation not in _ALWAYS:
+            await self._services.configurations.require_writable()
         _check_accept(request.header(b"accept"), text=operation == "getPing")
         body = b""
         if request.method in _WITH_BODY:

@@ -21,7 +21,8 @@ from longshore.identity.models import ADMIN_ID, USERS, NewUser, Profile
 from longshore.identity.rules import check_new_user, check_password, check_profile
 from longshore.listing.totals import EVERYWHERE, change_total
 from longshore.oci.errors import BadRequest, Conflict, Denied, NotFound
-from longshore.projects.service import end_memberships
+from longshore.projects.members import end_memberships
+from longshore.projects.models import Entity
 
 _INSERT = Statement(
     """
@@ -57,6 +58,12 @@ _SET_DISABLED = Statement(
 _END_LOGINS = (
     Statement("DELETE FROM sessions WHERE user_id = :user_id"),
     Statement("DELETE FROM access_tokens WHERE user_id = :user_id"),
+)
+_RAISE = Statement(
+    """
+    UPDATE users SET access_version = access_version + 1, updated_at = {now} WHERE id = :id AND deleted_at IS NULL
+    RETURNING username, sysadmin, disabled
+    """
 )
 _HASH = Statement("SELECT password_hash FROM users WHERE id = :id AND deleted_at IS NULL")
 
@@ -143,7 +150,7 @@ class UserService:
             await change_total(transaction, USERS, EVERYWHERE, -1)
             for ending in _END_LOGINS:
                 await transaction.execute(ending, user_id=user_id)
-            await end_memberships(transaction, user_id, actor=by.actor)
+            await end_memberships(transaction, Entity(user_id), by.actor)
             await _tell(transaction, EventKind.USER_DELETED, user_id, row["username"], by.actor)
 
         await self._database.write(write)
@@ -219,6 +226,18 @@ class UserService:
                 await _tell_update(transaction, user_id, row, by.actor, ["disabled"], disabled=disabled)
 
         await self._database.write(write)
+
+
+async def tell_groups_changed(transaction: Transaction, user_id: int, *, actor: str) -> None:
+    """Ends logins, tokens and sessions of a user who joined or left groups of users in this transaction.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    row = await transaction.one(_RAISE, id=user_id)
+    if row is None:
+        raise _missing(user_id)
+    await _tell_update(transaction, user_id, row, actor, ["groups"])
 
 
 def _refuse_robot(by: Principal) -> None:
