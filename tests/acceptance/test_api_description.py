@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -31,6 +32,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+REFUSED = (httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.NOT_IMPLEMENTED, httpx.codes.UNPROCESSABLE_ENTITY)
 DESCRIPTION = schemathesis.openapi.from_dict(
     json.loads(files("longshore.api.openapi").joinpath("openapi.json").read_bytes())
 )
@@ -54,7 +56,11 @@ def test_the_api_is_what_it_says(case: schemathesis.Case[Any], made_up: Registry
     """The administrator and a stranger send made-up requests: every answer is one of those that are described."""
     for auth in ((made_up.admin.username, made_up.admin.password), None):
         answer = case.call(base_url=made_up.url, auth=auth, timeout=30)
-        case.validate_response(answer, checks=CHECKS)
+        if case.method.upper() == case.operation.method.upper():
+            case.validate_response(answer, checks=CHECKS)
+        else:
+            # Made up too: the contract may have the method, and this release not yet.
+            assert answer.status_code in REFUSED, answer.text
 
 
 def test_the_document_is_served(made_up: Registry) -> None:
