@@ -48,6 +48,7 @@ from longshore.robots.credentials import RobotCredentials
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.statistics import StatisticQueries
 from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations
 from longshore.system.instance import ensure_instance
@@ -187,6 +188,7 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         group_queries=GroupQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets),
         robot_queries=ground.robots,
+        statistics=StatisticQueries(ground.database),
         health=health,
     )
 

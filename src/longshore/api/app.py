@@ -28,6 +28,7 @@ from longshore.api.project_metadata import ProjectMetadataController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
+from longshore.api.statistic import StatisticController
 from longshore.api.systeminfo import SystemInfoController
 from longshore.api.user import UserController
 from longshore.api.usergroup import UserGroupController
@@ -45,6 +46,7 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     ProjectController,
     ProjectMetadataController,
     RobotController,
+    StatisticController,
     SystemInfoController,
     UserController,
     UserGroupController,

@@ -17,6 +17,7 @@ from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
@@ -46,4 +47,5 @@ class APIServices:
     group_queries: GroupQueries
     robots: RobotService
     robot_queries: RobotQueries
+    statistics: StatisticQueries
     health: Health = _nothing_to_check

@@ -43,6 +43,7 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 from tests.integration.api.counting import CountingDatabase
 
@@ -109,6 +110,7 @@ class World:
                 group_queries=self.group_queries,
                 robots=self.robots,
                 robot_queries=self.robot_queries,
+                statistics=StatisticQueries(database),
                 health=self._health,
             )
         )
