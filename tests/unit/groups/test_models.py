@@ -16,7 +16,7 @@ from longshore.oci.errors import BadRequest
     [
         ("devs", " cn=Devs,dc=x ", NewGroup(GroupType.LDAP, "devs", "cn=Devs,dc=x")),
         ("", "CN=The Devs, OU=Groups,DC=x", NewGroup(GroupType.LDAP, "The Devs", "CN=The Devs, OU=Groups,DC=x")),
-        ("", r"cn=a\,b,dc=x", NewGroup(GroupType.LDAP, "a\\", r"cn=a\,b,dc=x")),
+        ("", r"cn=a\,b,dc=x", NewGroup(GroupType.LDAP, "a,b", r"cn=a\,b,dc=x")),
     ],
 )
 def test_ldap(name: str, dn: str, expected: NewGroup) -> None:
