@@ -129,6 +129,8 @@ def _profile(target: Target) -> Any:
 
 
 OPERATIONS = (
+    Operation("getDocs", "GET", _fixed("/../docs"), EVERYBODY),
+    Operation("getOpenAPI", "GET", _fixed("/../openapi.json"), EVERYBODY),
     Operation("getPing", "GET", _fixed("/ping"), EVERYBODY),
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
