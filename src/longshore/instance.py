@@ -15,6 +15,8 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.describing import Describer
 from longshore.config import Settings
 from longshore.database.connection import Database
 from longshore.distribution.authentication import Authenticator
@@ -29,12 +31,17 @@ from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
 from longshore.probes import Health
 from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
+from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
@@ -88,6 +95,7 @@ class _Ground:
 
     database: Database
     store: OpenedStore
+    configurations: Configurations
     periods: Periods
     passwords: Passwords
     secrets: RobotSecrets
@@ -124,7 +132,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         build_api=build_api,
         distribution=_distribution_services(settings, ground, pulls),
         health=health,
-        metrics=_metrics_of(Reclaim(database, store, ground.periods)),
+        metrics=_metrics_of(reclaim_of(database, store, ground.periods)),
         pulls=pulls,
         closers=[database.close, store.close, close_passwords],
     )
@@ -133,11 +141,18 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
 def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store: OpenedStore) -> _Ground:
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
-    sign_in = SignIn(UserCredentials(database, passwords), RobotCredentials(database, secrets), Throttle(database))
+    configurations = Configurations(database)
+    sign_in = SignIn(
+        UserCredentials(database, passwords),
+        RobotCredentials(database, secrets, configurations=configurations),
+        Throttle(database),
+        configurations=configurations,
+    )
     tokens = TokenService(secret_key, lifetime_seconds=int(settings.token_expiry.total_seconds()))
     return _Ground(
         database=database,
         store=store,
+        configurations=configurations,
         periods=periods_of(settings),
         passwords=passwords,
         secrets=secrets,
@@ -153,6 +168,7 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
 def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCounter) -> Services:
     database, store, periods = ground.database, ground.store, ground.periods
     blobs = Blobs(database, periods)
+    manifests = Manifests(database, periods)
     elsewhere = Elsewhere(
         store,
         redirect=RedirectMode(settings.storage_redirect),
@@ -165,8 +181,9 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
         blobs=blobs,
         deletion=ManifestDeletion(database, periods),
         delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
+        describer=Describer(Contents(database, store, blobs), manifests),
         listings=Listings(database),
-        manifests=Manifests(database, periods),
+        manifests=manifests,
         pulls=pulls,
         tags=Tags(database, periods),
         tokens=TokenEndpoint(ground.access, ground.tokens, ground.sign_in),
@@ -183,10 +200,14 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
         allowlists=Allowlists(ground.database),
-        configurations=Configurations(ground.database),
         groups=GroupService(ground.database),
         group_queries=GroupQueries(ground.database),
-        robots=RobotService(ground.database, ground.secrets),
+        configurations=ground.configurations,
+        labels=LabelService(ground.database),
+        label_queries=LabelQueries(ground.database),
+        quotas=QuotaService(ground.database),
+        quota_queries=QuotaQueries(ground.database),
+        robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
         statistics=StatisticQueries(ground.database),
         health=health,

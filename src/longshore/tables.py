@@ -8,6 +8,7 @@ from longshore.database.schema import metadata
 from longshore.events import tables as events
 from longshore.groups import tables as groups
 from longshore.identity import tables as identity
+from longshore.labels import tables as labels
 from longshore.listing import tables as listing
 from longshore.projects import tables as projects
 from longshore.registry import tables as registry
@@ -19,6 +20,7 @@ __all__ = [
     "events",
     "groups",
     "identity",
+    "labels",
     "listing",
     "metadata",
     "projects",

@@ -23,11 +23,13 @@ from longshore.api.conditions import check_match, tagged
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.openapi.controller import DescriptionController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
 from longshore.api.project_metadata import ProjectMetadataController
+from longshore.api.quota import QuotaController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
@@ -45,10 +47,12 @@ from longshore.oci.errors import BadRequest, PreconditionFailed, Unprocessable
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     DescriptionController,
     HealthController,
+    LabelController,
     MemberController,
     PingController,
     ProjectController,
     ProjectMetadataController,
+    QuotaController,
     RobotController,
     StatisticController,
     SystemInfoController,

@@ -12,9 +12,13 @@ from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
 from longshore.search.statistics import StatisticQueries
@@ -45,6 +49,10 @@ class APIServices:
     configurations: Configurations
     groups: GroupService
     group_queries: GroupQueries
+    labels: LabelService
+    label_queries: LabelQueries
+    quotas: QuotaService
+    quota_queries: QuotaQueries
     robots: RobotService
     robot_queries: RobotQueries
     statistics: StatisticQueries

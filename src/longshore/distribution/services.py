@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from longshore.access.service import AccessService
+from longshore.artifacts.describing import Describer
 from longshore.distribution.authentication import Authenticator
 from longshore.distribution.delivery import Delivery
 from longshore.distribution.token import TokenEndpoint
@@ -27,6 +28,7 @@ class Services:
     blobs: Blobs
     deletion: ManifestDeletion
     delivery: Delivery
+    describer: Describer
     listings: Listings
     manifests: Manifests
     pulls: PullCounter

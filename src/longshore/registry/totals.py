@@ -17,8 +17,14 @@ PUBLIC_PROJECTS: Final = "projects.public"
 REPOSITORIES: Final = "repositories"
 PUBLIC_REPOSITORIES: Final = "repositories.public"
 
-OF_PROJECTS: Final = tuple(
-    f"members.{role}" for role in ("project_admin", "maintainer", "developer", "guest", "limited_guest")
+OF_PROJECTS: Final = (
+    "labels",
+    "members.project_admin",
+    "members.maintainer",
+    "members.developer",
+    "members.guest",
+    "members.limited_guest",
+    "robots",
 )
 """Lists that each project has, and that go with it."""
 

@@ -16,6 +16,8 @@ from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.describing import Describer
 from longshore.database.connection import Connection, Database, Row, Transaction
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
@@ -134,14 +136,16 @@ class World:
         )
         tokens = TokenService(KEY, wall=lambda: self.epoch)
         blobs = Blobs(database, periods)
+        manifests = Manifests(database, periods)
         return Services(
             access=access,
             authenticator=Authenticator(tokens, sign_in),
             blobs=blobs,
             deletion=ManifestDeletion(database, periods),
             delivery=Delivery(self.store),
+            describer=Describer(Contents(database, self.store, blobs), manifests),
             listings=Listings(database),
-            manifests=Manifests(database, periods),
+            manifests=manifests,
             pulls=PullCounter(database),
             tags=Tags(database, periods),
             tokens=TokenEndpoint(access, tokens, sign_in),
