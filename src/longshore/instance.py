@@ -55,6 +55,7 @@ from longshore.robots.credentials import RobotCredentials
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
 from longshore.search.statistics import StatisticQueries
 from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations
@@ -209,6 +210,7 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         quota_queries=QuotaQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
+        search=SearchQueries(ground.database),
         statistics=StatisticQueries(ground.database),
         health=health,
     )

@@ -32,6 +32,7 @@ from longshore.api.project_metadata import ProjectMetadataController
 from longshore.api.quota import QuotaController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
+from longshore.api.search import SearchController
 from longshore.api.services import APIServices
 from longshore.api.statistic import StatisticController
 from longshore.api.systeminfo import SystemInfoController
@@ -54,6 +55,7 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     ProjectMetadataController,
     QuotaController,
     RobotController,
+    SearchController,
     StatisticController,
     SystemInfoController,
     UserController,

@@ -21,6 +21,7 @@ from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
 from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 
@@ -55,5 +56,6 @@ class APIServices:
     quota_queries: QuotaQueries
     robots: RobotService
     robot_queries: RobotQueries
+    search: SearchQueries
     statistics: StatisticQueries
     health: Health = _nothing_to_check

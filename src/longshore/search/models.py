@@ -16,3 +16,15 @@ class Statistics:
     public_repositories: int
     private_repositories: int
     all_repositories: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundRepository:
+    """A repository that a search found; `name` begins with that of the project."""
+
+    project_id: int
+    project_name: str
+    project_public: bool
+    name: str
+    pull_count: int
+    artifact_count: int

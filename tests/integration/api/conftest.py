@@ -47,6 +47,7 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
 from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 from tests.integration.api.counting import CountingDatabase
@@ -123,6 +124,7 @@ class World:
                 quota_queries=QuotaQueries(database),
                 robots=self.robots,
                 robot_queries=self.robot_queries,
+                search=SearchQueries(database),
                 statistics=StatisticQueries(database),
                 health=self._health,
             )

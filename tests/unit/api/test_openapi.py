@@ -37,7 +37,6 @@ IGNORED_PARAMETERS: dict[tuple[str, str], str] = {}
 LATER: dict[tuple[str, str], str] = {
     ("ProjectSummary", "registry"): "no project caches another registry yet",
     ("Robot", "secret"): "it is shown when it is made and when it is refreshed, never again",
-    ("Robot", "creator_ref"): "the creator is told by name",
     ("UserResp", "oidc_user_meta"): "there is no OIDC yet",
     ("GeneralInfo", "authproxy_settings"): "there is no authentication by proxy yet",
     ("GeneralInfo", "registry_storage_provider_name"): "of interest to nobody yet",
