@@ -37,7 +37,9 @@ from longshore.api.quota import QuotaController
 from longshore.api.repository import RepositoryController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
+from longshore.api.search import SearchController
 from longshore.api.services import APIServices
+from longshore.api.statistic import StatisticController
 from longshore.api.systeminfo import SystemInfoController
 from longshore.api.user import UserController
 from longshore.api.usergroup import UserGroupController
@@ -64,6 +66,8 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     RepositoryController,
     QuotaController,
     RobotController,
+    SearchController,
+    StatisticController,
     SystemInfoController,
     UserController,
     UserGroupController,

@@ -202,6 +202,8 @@ OPERATIONS = (
     Operation("deleteProjectMetadata", "DELETE", _project("/metadatas/public"), ADMINS),
     # Who may see the scanner is told that there is none.
     Operation("getScannerOfProject", "GET", _project("/scanner"), MEMBERS.replace("200", "404")),
+    Operation("search", "GET", _fixed("/search?q=o"), EVERYBODY),
+    Operation("getStatistic", "GET", _fixed("/statistics"), KNOWN),
     Operation("listUserGroups", "GET", _fixed("/usergroups"), SYSTEM),
     Operation(
         "createUserGroup",
