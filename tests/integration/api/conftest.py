@@ -67,6 +67,7 @@ from longshore.robots.service import RobotService
 from longshore.search.queries import SearchQueries
 from longshore.search.statistics import StatisticQueries
 from longshore.storage.port import OpenedStore
+from longshore.system.configuration import Configurations
 from longshore.system.sealing import Sealing
 from longshore.system.service import ConfigurationService
 from tests.integration.api.counting import CountingDatabase
