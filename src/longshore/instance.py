@@ -17,7 +17,9 @@ from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
+from longshore.artifacts.copying import Copying
 from longshore.artifacts.describing import Describer
+from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.config import Settings
@@ -44,6 +46,7 @@ from longshore.quotas.service import QuotaService
 from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.descriptions import Descriptions
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
 from longshore.registry.pulls import PullCounter
@@ -192,7 +195,8 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
 
 
 def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
-    contents = Contents(ground.database, ground.store, Blobs(ground.database, ground.periods))
+    blobs = Blobs(ground.database, ground.periods)
+    contents = Contents(ground.database, ground.store, blobs)
     labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
@@ -203,6 +207,9 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
+        copying=Copying(ground.database, Manifests(ground.database, ground.periods), blobs),
+        descriptions=Descriptions(ground.database),
+        icons=Icons(ground.database, contents),
         configurations=ground.configurations,
         labels=LabelService(ground.database),
         label_queries=labels,

@@ -22,6 +22,7 @@ from longshore.api.authentication import authenticate
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.icon import IconController
 from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.ping import PingController
@@ -43,6 +44,7 @@ from longshore.oci.errors import BadRequest, Unprocessable
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     ArtifactController,
     HealthController,
+    IconController,
     LabelController,
     MemberController,
     PingController,

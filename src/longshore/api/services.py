@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
 from longshore.artifacts.additions import Additions
+from longshore.artifacts.copying import Copying
+from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.identity.queries import UserQueries
@@ -20,6 +22,7 @@ from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
 from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.descriptions import Descriptions
 from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
@@ -49,6 +52,9 @@ class APIServices:
     project_queries: ProjectQueries
     users: UserService
     user_queries: UserQueries
+    copying: Copying
+    descriptions: Descriptions
+    icons: Icons
     configurations: Configurations
     labels: LabelService
     label_queries: LabelQueries

@@ -22,6 +22,8 @@ from longshore.api.app import build_api
 from longshore.api.services import APIServices
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
+from longshore.artifacts.copying import Copying
+from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.database.connection import Connection, Database
@@ -45,6 +47,8 @@ from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.descriptions import Descriptions
+from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
 from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
@@ -111,7 +115,8 @@ class World:
         )
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
         periods = Periods()
-        contents = Contents(database, store, Blobs(database, periods))
+        blobs = Blobs(database, periods)
+        contents = Contents(database, store, blobs)
         self.api = build_api(
             APIServices(
                 access=self.access,
@@ -122,6 +127,9 @@ class World:
                 project_queries=self.project_queries,
                 users=self.users,
                 user_queries=self.user_queries,
+                copying=Copying(database, Manifests(database, periods), blobs),
+                descriptions=Descriptions(database),
+                icons=Icons(database, contents),
                 configurations=self.configurations,
                 labels=self.labels,
                 label_queries=self.label_queries,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import tarfile
@@ -607,3 +608,112 @@ async def test_additions(world: World, registry: Registry, client: httpx.AsyncCl
         (f"{Digest.of(b'')}/additions/readme.md", 404),
     ):
         assert (await client.get(f"{below}/{path}")).status_code == status, path
+
+
+async def test_making_tags(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
+    """201 without a place to look at; a name that the repository has is 409, on whichever artifact."""
+    project, name = await world.project()
+    digest = await registry.image(project, registry.layer(), tags=["v1"])
+    await registry.image(project, registry.layer(), tags=["taken"])
+    below = f"/projects/{name}/repositories/app/artifacts"
+    body = {"name": "v2", "id": 0, "immutable": False, "push_time": "0001-01-01T00:00:00.000Z"}
+    answer = await client.post(f"{below}/v1/tags", json=body)
+    assert (answer.status_code, answer.content, answer.headers.get("content-type")) == (201, b"", None)
+    assert "location" not in answer.headers
+    assert await list_of(client, name, "q=tags=v2") == [str(digest)]
+    cases: list[tuple[str, Any, int]] = [
+        ("v1", {"name": "v2"}, 409),
+        ("v1", {"name": "taken"}, 409),
+        ("none", {"name": "v3"}, 404),
+        ("v1", {"name": "-bad"}, 400),
+        ("v1", {"name": "x" * 129}, 400),
+        ("v1", {"name": ""}, 400),
+        ("v1", {"name": 1}, 422),
+        ("v1", {}, 422),
+    ]
+    for reference, document, status in cases:
+        answer = await client.post(f"{below}/{reference}/tags", json=document)
+        assert answer.status_code == status, (reference, document, answer.text)
+    assert (await client.post(f"{below}/v1/tags")).status_code == 422
+
+
+async def test_copying(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
+    """All tags come along, and the answer tells where by the reference that was given."""
+    source, source_name = await world.project()
+    _, name = await world.project()
+    child = await registry.image(source, registry.layer(), path="team/app")
+    digest = await registry.index(source, child, path="team/app", tags=["v1", "latest"])
+    await registry.image(source, registry.layer(), path="team/app", subject=digest)
+    for repository, path in (("one", "one"), ("deep%252Ftwo", "deep%252Ftwo"), ("deep%2Fthree", "deep%252Fthree")):
+        for reference in (":v1", f"@{digest}"):
+            target = f"/projects/{name}/repositories/{repository}/artifacts"
+            answer = await client.post(f"{target}?from={source_name}/team/app{reference}")
+            assert (answer.status_code, answer.content) == (201, b""), answer.text
+            place = f"/api/v2.0/projects/{name}/repositories/{path}/artifacts/{reference[1:]}"
+            assert answer.headers["location"] == place
+            found = shown(await client.get(place.removeprefix("/api/v2.0") + "?with_accessory=true"))
+            assert {tag["name"] for tag in found["tags"]} == {"v1", "latest"}
+            assert len(found["references"]) == len(found["accessories"]) == 1
+    target = f"/projects/{name}/repositories/one/artifacts"
+    for query, status in (
+        ("", 422),
+        ("?from=", 422),
+        (f"?from={source_name}/team/app", 400),
+        ("?from=app:v1", 400),
+        (f"?from={source_name}/team/app@sha256:1", 400),
+        (f"?from={source_name}/team/app:v2", 404),
+        (f"?from={source_name}/none:v1", 404),
+        ("?from=nothing/app:v1", 404),
+    ):
+        answer = await client.post(target + query)
+        assert answer.status_code == status, (query, answer.text)
+    bad = await client.post(f"/projects/{name}/repositories/UPPER/artifacts?from={source_name}/team/app:v1")
+    assert bad.status_code == 400
+
+
+async def test_copying_asks_for_rights_on_both_sides(world: World, registry: Registry) -> None:
+    """Who may push here may only copy what he can read there; what he can't see looks as if it weren't there."""
+    source, source_name = await world.project("hidden")
+    await registry.image(source, registry.layer(), tags=["v1"])
+    team = await world.team()
+    client = await world.client(team.robot)
+    target = f"/projects/{team.name}/repositories/app/artifacts"
+    hidden = await client.post(f"{target}?from={source_name}/app:v1")
+    missing = await client.post(f"{target}?from=nowhere/app:v1")
+    assert hidden.status_code == missing.status_code == 403
+    texts = [answer.json()["errors"][0]["message"] for answer in (hidden, missing)]
+    assert texts[0].replace("hidden", "nowhere") == texts[1]
+
+
+async def test_describing_a_repository(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
+    """The text is shown as it was written; members that can't be changed are ignored."""
+    project, name = await world.project()
+    await registry.image(project, registry.layer())
+    below = f"/projects/{name}/repositories/app"
+    text = "# App\n\n<b>bold</b> & more"
+    answer = await client.put(below, json={"description": text, "name": "other/name", "artifact_count": 7, "id": 0})
+    assert (answer.status_code, answer.content) == (200, b"")
+    found = shown(await client.get(below))
+    assert (found["description"], found["name"], found["artifact_count"]) == (text, f"{name}/app", 1)
+    assert (await client.put(below, json={"description": None})).status_code == 200
+    assert "description" not in shown(await client.get(below))
+    for path, body, status in (
+        (below, {"description": "x" * 70_000}, 400),
+        (below, {"description": 1}, 422),
+        (f"/projects/{name}/repositories/none", {"description": "x"}, 404),
+    ):
+        assert (await client.put(path, json=body)).status_code == status, body
+
+
+async def test_icons(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
+    """Everybody may see the icon that an artifact shows."""
+    project, name = await world.project()
+    await registry.image(project, registry.layer())
+    (found,) = shown(await client.get(f"/projects/{name}/artifacts"))
+    anonymous = await world.client(None)
+    icon = shown(await anonymous.get(f"/icons/{found['icon']}"))
+    assert set(icon) == {"content-type", "content"}
+    assert icon["content-type"] == "image/png"
+    assert base64.b64decode(icon["content"]).startswith(b"\x89PNG")
+    assert (await anonymous.get(f"/icons/{Digest.of(b'')}")).status_code == 404
+    assert (await anonymous.get("/icons/nothing")).status_code == 400

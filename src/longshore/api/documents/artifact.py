@@ -10,7 +10,9 @@ import msgspec
 from longshore.api.documents.label import Label, shown_label
 from longshore.api.serialising import NEVER, Integer, Read, Shown, Time, listed, moment
 from longshore.artifacts import models
+from longshore.artifacts.icons import icon_of
 from longshore.oci.errors import Unprocessable
+from longshore.oci.names import TagName
 
 _EMPTY = "{}"
 
@@ -31,6 +33,17 @@ class NewTag(Read, frozen=True, kw_only=True):
     """A tag to make."""
 
     name: str | None = None
+
+    def tag(self) -> TagName:
+        """Its name.
+
+        Raises:
+            Unprocessable: it isn't told.
+            TagInvalid: no tag can have it.
+        """
+        if self.name is None:
+            raise Unprocessable("name in body is required: that of the tag to make.")
+        return TagName.parse(self.name)
 
 
 class AddedLabel(Read, frozen=True, kw_only=True):
@@ -141,7 +154,7 @@ def shown_artifact(artifact: models.Artifact) -> Artifact:
         repository_name=artifact.repository,
         digest=artifact.digest,
         size=artifact.size,
-        icon=artifact.icon or "",
+        icon=icon_of(artifact.type, artifact.icon),
         push_time=moment(artifact.pushed_at),
         pull_time=_when(artifact.pulled_at),
         extra_attrs=_object(artifact.extra_attributes),
@@ -179,7 +192,7 @@ def shown_accessory(accessory: models.Accessory) -> Accessory:
         size=accessory.size,
         digest=accessory.digest,
         type=accessory.type,
-        icon=accessory.icon or "",
+        icon=icon_of(accessory.artifact_type, accessory.icon),
         creation_time=moment(accessory.created_at),
     )
 
