@@ -324,7 +324,7 @@ async def _tag_of(request: APIRequest, artifact: models.Artifact, text: str) -> 
 
 def _along(request: APIRequest) -> With:
     """What the switches of a request ask for besides the artifacts themselves."""
-    along = With.NOTHING
+    along = With.REFERENCES
     for name, default, part in _SWITCHES:
         if is_true(request.incoming.parameter(name) or default):
             along |= part

@@ -59,7 +59,9 @@ from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations
+from tests.builders import World as Registry
 from tests.integration.api.counting import CountingDatabase
+from tests.integrity import assert_integrity
 
 KEY = b"k" * 32
 PASSWORD = "Secret-1234"
@@ -218,3 +220,15 @@ async def world(database: Database, store: OpenedStore) -> AsyncIterator[World]:
 @pytest.fixture
 def admin() -> Account:
     return Account(1, "admin")
+
+
+@pytest.fixture
+async def registry(world: World, store: OpenedStore) -> AsyncIterator[Registry]:
+    """Pushes into the projects of the world; every test that has it ends with the integrity assertion."""
+    yield Registry(world.database, store)
+    await assert_integrity(world.database, store)
+
+
+@pytest.fixture
+async def client(world: World, admin: Account) -> httpx.AsyncClient:
+    return await world.client(admin)
