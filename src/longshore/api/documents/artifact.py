@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote
 
 import msgspec
@@ -131,10 +132,8 @@ class Artifact(Shown, frozen=True, kw_only=True):
 
 
 def artifact_path(repository: str, reference: str) -> str:
-    """The path of an artifact: that of its repository is encoded twice, so that it is one segment."""
-    project, _, path = repository.partition("/")
-    encoded = quote(quote(path, safe=""), safe="")
-    return f"/api/v2.0/projects/{project}/repositories/{encoded}/artifacts/{quote(reference, safe=':')}"
+    """The path of an artifact in the API; a digest or a tag needs no encoding."""
+    return f"{_artifacts_path(repository)}/{reference}"
 
 
 def shown_artifact(artifact: models.Artifact) -> Artifact:
@@ -195,6 +194,14 @@ def shown_accessory(accessory: models.Accessory) -> Accessory:
         icon=icon_of(accessory.artifact_type, accessory.icon),
         creation_time=moment(accessory.created_at),
     )
+
+
+@lru_cache(1024)
+def _artifacts_path(repository: str) -> str:
+    """The path of a repository's artifacts: its name is encoded twice, so that it is one segment."""
+    project, _, path = repository.partition("/")
+    encoded = quote(quote(path, safe=""), safe="")
+    return f"/api/v2.0/projects/{project}/repositories/{encoded}/artifacts"
 
 
 def _shown_reference(reference: models.Reference) -> Reference:
