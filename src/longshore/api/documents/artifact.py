@@ -80,7 +80,7 @@ class Reference(Shown, frozen=True, kw_only=True):
     child_id: int = 0
     child_digest: str = ""
     platform: Platform | msgspec.UnsetType = msgspec.UNSET
-    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     urls: tuple[str, ...] | None
 
 
@@ -125,10 +125,10 @@ class Artifact(Shown, frozen=True, kw_only=True):
     annotations: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     references: tuple[Reference, ...] | None
     tags: tuple[Tag, ...] | None
-    addition_links: dict[str, AdditionLink] = msgspec.field(default_factory=dict)
+    addition_links: dict[str, AdditionLink] | msgspec.UnsetType = msgspec.UNSET
     labels: tuple[Label, ...] | None
     accessories: tuple[Accessory, ...] | None
-    inherited_accessories: tuple[Accessory, ...] | msgspec.UnsetType = msgspec.UNSET
+    inherited_accessories: tuple[Accessory, ...] = ()
 
 
 def artifact_path(repository: str, reference: str) -> str:
@@ -160,10 +160,10 @@ def shown_artifact(artifact: models.Artifact) -> Artifact:
         annotations=_object(artifact.annotations),
         references=listed(map(_shown_reference, artifact.references)),
         tags=listed(map(shown_tag, artifact.tags)),
-        addition_links=links,
+        addition_links=links or msgspec.UNSET,
         labels=listed(map(shown_label, artifact.labels)),
         accessories=listed(map(shown_accessory, artifact.accessories)),
-        inherited_accessories=listed(map(shown_accessory, artifact.inherited_accessories)) or msgspec.UNSET,
+        inherited_accessories=tuple(map(shown_accessory, artifact.inherited_accessories)),
     )
 
 
@@ -211,7 +211,7 @@ def _shown_reference(reference: models.Reference) -> Reference:
         child_id=reference.child_id or 0,
         child_digest=reference.child_digest,
         platform=msgspec.UNSET if platform is None else _shown_platform(platform),
-        annotations=reference.annotations,
+        annotations=reference.annotations or msgspec.UNSET,
         urls=reference.urls or None,
     )
 
