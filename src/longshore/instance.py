@@ -66,6 +66,8 @@ from longshore.robots.credentials import RobotCredentials
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations, configurations_of, token_minutes
 from longshore.system.instance import ensure_instance
@@ -253,6 +255,8 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
         tags=Tags(ground.database, ground.periods),
+        search=SearchQueries(ground.database),
+        statistics=StatisticQueries(ground.database),
         health=health,
     )
 

@@ -16,6 +16,8 @@ from longshore.api.operations import OPERATIONS
 
 PREFIX: Final = "/api/v2.0"
 OURS: Final = (
+    ("GET", "/api/docs", "getDocs"),
+    ("GET", "/api/openapi.json", "getOpenAPI"),
     ("GET", "/api/version", "getVersion"),
     ("GET", f"{PREFIX}/users/current/tokens", "listAccessTokens"),
     ("POST", f"{PREFIX}/users/current/tokens", "createAccessToken"),
@@ -24,7 +26,7 @@ OURS: Final = (
     ("DELETE", f"{PREFIX}/users/{{user_id}}/tokens/{{token_id}}", "deleteAccessTokenOfUser"),
     ("PUT", f"{PREFIX}/users/{{user_id}}/disabled", "setUserDisabled"),
 )
-"""What is served besides Harbor's contract: by Harbor too, and by Longshore only."""
+"""What is served besides the contract: some of it by Harbor too."""
 
 
 @dataclass(slots=True)

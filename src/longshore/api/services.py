@@ -30,6 +30,8 @@ from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 from longshore.system.service import ConfigurationService
 
@@ -74,4 +76,6 @@ class APIServices:
     robots: RobotService
     robot_queries: RobotQueries
     tags: Tags
+    search: SearchQueries
+    statistics: StatisticQueries
     health: Health = _nothing_to_check

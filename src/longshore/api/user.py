@@ -31,7 +31,7 @@ from longshore.api.documents.user import (
     shown_permission,
     shown_user,
 )
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.query import is_true
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
@@ -62,8 +62,7 @@ class UserController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[User], int]:
             return await request.services.user_queries.page(wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        return answer([shown_user(user) for user in found.items], headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_user, found))
 
     @post(operation_id="createUser")
     async def create_user(self, request: APIRequest) -> Response[Any]:

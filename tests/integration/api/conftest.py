@@ -64,6 +64,8 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations
 from longshore.system.sealing import Sealing
@@ -107,10 +109,9 @@ class World:
         stack.callback(self.passwords.close)
         self.users, self.user_queries = UserService(database, self.passwords), UserQueries(database)
         self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
-        self.allowlists = Allowlists(database)
+        self.allowlists, self.configurations = Allowlists(database), Configurations(database)
         self.groups, self.group_queries = GroupService(database), GroupQueries(database)
         secrets = RobotSecrets(KEY)
-        self.configurations = Configurations(database)
         self.robots = RobotService(database, secrets, self.configurations)
         self.robot_queries = RobotQueries(database)
         self.labels, self.label_queries = LabelService(database), LabelQueries(database)
@@ -165,6 +166,8 @@ class World:
                 robots=self.robots,
                 robot_queries=self.robot_queries,
                 tags=Tags(database, periods),
+                search=SearchQueries(database),
+                statistics=StatisticQueries(database),
                 health=self._health,
             )
         )

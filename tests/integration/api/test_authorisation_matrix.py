@@ -155,6 +155,8 @@ def _profile(target: Target) -> Any:
 
 
 OPERATIONS = (
+    Operation("getDocs", "GET", _fixed("/../docs"), EVERYBODY),
+    Operation("getOpenAPI", "GET", _fixed("/../openapi.json"), EVERYBODY),
     Operation("getPing", "GET", _fixed("/ping"), EVERYBODY),
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
@@ -200,6 +202,8 @@ OPERATIONS = (
     Operation("deleteProjectMetadata", "DELETE", _project("/metadatas/public"), ADMINS),
     # Who may see the scanner is told that there is none.
     Operation("getScannerOfProject", "GET", _project("/scanner"), MEMBERS.replace("200", "404")),
+    Operation("search", "GET", _fixed("/search?q=o"), EVERYBODY),
+    Operation("getStatistic", "GET", _fixed("/statistics"), KNOWN),
     Operation("listUserGroups", "GET", _fixed("/usergroups"), SYSTEM),
     Operation(
         "createUserGroup",

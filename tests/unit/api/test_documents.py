@@ -14,7 +14,6 @@ import pytest
 from longshore.api import app  # noqa: F401 - imports every document there is
 from longshore.api.contract import OURS
 from longshore.api.operations import OPERATIONS
-from longshore.api.ping import APIVersion
 from longshore.api.serialising import Read, Shown, read
 from longshore.oci.errors import Unprocessable
 
@@ -28,6 +27,8 @@ ALWAYS_SHOWN = {
 }
 # `hard` and `used` are maps, which a quota always has.
 ALWAYS_SHOWN |= {("ProjectSummaryQuota", "hard"), ("ProjectSummaryQuota", "used")}
+# Every item of the configuration is shown.
+ALWAYS_SHOWN |= {("ConfigurationsResponse", name) for name in DEFINITIONS["ConfigurationsResponse"]}
 ALWAYS_SHOWN |= {("Quota", "hard"), ("Quota", "used")}
 # Members that the contract doesn't have (`docs/harbor-compatibility.md`).
 OURS_SHOWN = {("Quota", "trash"), ("UserResp", "disabled")}
@@ -54,7 +55,9 @@ def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
         yield from _subclasses(each)
 
 
-SHOWN = [each for each in _subclasses(Shown) if each is not APIVersion and each.__name__ not in OURS_ALONE]
+# Documents that the contract has no name for.
+NAMELESS = frozenset({"APIVersion", "ScanAllPolicy"})
+SHOWN = [each for each in _subclasses(Shown) if each.__name__ not in NAMELESS | OURS_ALONE]
 READ = [each for each in _subclasses(Read) if each.__name__ not in OURS_ALONE]
 
 
