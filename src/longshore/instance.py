@@ -14,9 +14,15 @@ from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
+from longshore.api.browser import Browsers
+from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
+from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
 from longshore.artifacts.describing import Describer
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
+from longshore.audit.queries import AuditQueries
 from longshore.config import Settings
 from longshore.database.connection import Database
 from longshore.distribution.authentication import Authenticator
@@ -27,10 +33,13 @@ from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
 from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.sessions import Sessions
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
@@ -46,9 +55,11 @@ from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
+from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.reclaim import Reclaim
 from longshore.registry.referrers import Listings
+from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
 from longshore.robots.credentials import RobotCredentials
@@ -58,8 +69,11 @@ from longshore.robots.service import RobotService
 from longshore.search.queries import SearchQueries
 from longshore.search.statistics import StatisticQueries
 from longshore.storage.port import OpenedStore
-from longshore.system.configuration import Configurations
+from longshore.system.configuration import Configurations, configurations_of, token_minutes
 from longshore.system.instance import ensure_instance
+from longshore.system.sealing import Sealing
+from longshore.system.service import PURPOSE as SEALED_CONFIGURATION
+from longshore.system.service import ConfigurationService
 
 _log = structlog.get_logger("longshore.instance")
 
@@ -103,9 +117,12 @@ class _Ground:
     users: UserQueries
     robots: RobotQueries
     access: AccessService
+    sealing: Sealing
     sign_in: SignIn
     tokens: TokenService
     authenticator: Authenticator
+    access_tokens: AccessTokens
+    browsers: Browsers
 
 
 async def open_instance(settings: Settings, secret_key: bytes, database: Database) -> Instance:
@@ -142,14 +159,18 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
 def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store: OpenedStore) -> _Ground:
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
-    configurations = Configurations(database)
+    configurations = configurations_of(settings, database)
+    access_tokens = AccessTokens(database, TokenSecrets(secret_key))
     sign_in = SignIn(
         UserCredentials(database, passwords),
         RobotCredentials(database, secrets, configurations=configurations),
         Throttle(database),
         configurations=configurations,
+        access_tokens=access_tokens,
+        is_access_token=is_access_token,
     )
-    tokens = TokenService(secret_key, lifetime_seconds=int(settings.token_expiry.total_seconds()))
+    sessions = Sessions(database, configurations, secret_key)
+    tokens = TokenService(secret_key)
     return _Ground(
         database=database,
         store=store,
@@ -159,10 +180,13 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
         secrets=secrets,
         users=users,
         robots=robots,
-        access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}),
+        access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}, tokens=access_tokens),
+        sealing=Sealing(secret_key, SEALED_CONFIGURATION),
         sign_in=sign_in,
         tokens=tokens,
         authenticator=Authenticator(tokens, sign_in),
+        access_tokens=access_tokens,
+        browsers=Browsers(sessions, sign_in, users, CSRF(secret_key), configurations),
     )
 
 
@@ -180,22 +204,40 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
         access=ground.access,
         authenticator=ground.authenticator,
         blobs=blobs,
+        configurations=ground.configurations,
         deletion=ManifestDeletion(database, periods),
         delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
         describer=Describer(Contents(database, store, blobs), manifests),
         listings=Listings(database),
+        pull_log=PullLog(database, ground.configurations),
         manifests=manifests,
         pulls=pulls,
         tags=Tags(database, periods),
-        tokens=TokenEndpoint(ground.access, ground.tokens, ground.sign_in),
+        tokens=TokenEndpoint(
+            ground.access,
+            ground.tokens,
+            ground.sign_in,
+            lifetime=lambda: _token_seconds(settings, ground.configurations),
+        ),
         uploads=Uploads(database, store, blobs, periods),
     )
 
 
 def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
+    contents = Contents(ground.database, ground.store, Blobs(ground.database, ground.periods))
+    labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
+        access_tokens=ground.access_tokens,
+        audit=AuditQueries(ground.database),
+        additions=Additions(ground.database, contents),
+        artifact_queries=ArtifactQueries(ground.database, labels),
         authenticator=ground.authenticator,
+        browsers=ground.browsers,
+        configuration=ConfigurationService(
+            ground.database, ground.configurations, ground.sealing, has_people=lambda: _has_people(ground.users)
+        ),
+        configurations=ground.configurations,
         projects=ProjectService(ground.database, ground.periods),
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
@@ -203,17 +245,31 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         allowlists=Allowlists(ground.database),
         groups=GroupService(ground.database),
         group_queries=GroupQueries(ground.database),
-        configurations=ground.configurations,
         labels=LabelService(ground.database),
-        label_queries=LabelQueries(ground.database),
+        label_queries=labels,
+        manifest_deletion=ManifestDeletion(ground.database, ground.periods),
+        repository_deletion=RepositoryDeletion(ground.database, ground.periods),
+        repository_queries=RepositoryQueries(ground.database),
         quotas=QuotaService(ground.database),
         quota_queries=QuotaQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
+        tags=Tags(ground.database, ground.periods),
         search=SearchQueries(ground.database),
         statistics=StatisticQueries(ground.database),
         health=health,
     )
+
+
+async def _token_seconds(settings: Settings, configurations: Configurations) -> int:
+    minutes = (await configurations.current()).token_expiration
+    # The setting may be more exact than the item that it is the default of.
+    return int(settings.token_expiry.total_seconds()) if minutes == token_minutes(settings) else minutes * 60
+
+
+async def _has_people(users: UserQueries) -> bool:
+    _, total = await users.page(limit=1)
+    return total > 0
 
 
 def _metrics_of(reclaim: Reclaim) -> Callable[[], Awaitable[bytes]]:

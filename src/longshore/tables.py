@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from longshore.access import tables as access
+from longshore.audit import tables as audit
 from longshore.database.schema import metadata
 from longshore.events import tables as events
 from longshore.groups import tables as groups
@@ -17,6 +18,7 @@ from longshore.system import tables as system
 
 __all__ = [
     "access",
+    "audit",
     "events",
     "groups",
     "identity",

@@ -18,8 +18,12 @@ from litestar.exceptions import LitestarException
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.access_token import AccessTokenController
+from longshore.api.artifact import ArtifactController
+from longshore.api.auditlog import AuditLogController, ProjectLogController
 from longshore.api.authentication import authenticate
 from longshore.api.conditions import check_match, tagged
+from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
@@ -30,6 +34,7 @@ from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
 from longshore.api.project_metadata import ProjectMetadataController
 from longshore.api.quota import QuotaController
+from longshore.api.repository import RepositoryController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.search import SearchController
@@ -46,13 +51,19 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, PreconditionFailed, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    ArtifactController,
+    AccessTokenController,
+    AuditLogController,
+    ConfigureController,
     DescriptionController,
     HealthController,
     LabelController,
     MemberController,
     PingController,
+    ProjectLogController,
     ProjectController,
     ProjectMetadataController,
+    RepositoryController,
     QuotaController,
     RobotController,
     SearchController,
@@ -69,13 +80,15 @@ _LONGEST_QUERY: Final = 16_384
 _READING: Final = frozenset({"GET", "HEAD"})
 _CHANGING: Final = frozenset({"PUT", "PATCH", "DELETE"})
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+# What works in read-only mode too: how it is left, and what changes nothing.
+_ALWAYS: Final = frozenset({"updateConfigurations", "explainAccess", "login", "userExists"})
 _ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
 _TEXTS: Final = frozenset({"getDocs", "getPing"})
 _TEXT: Final = frozenset({"text/html", "text/plain", "text/*"})
 
 
 def build_api(services: APIServices) -> Application:
-    """The application that answers everything below /api."""
+    """The application that answers everything below /api, and below /c what browsers need."""
     return _API(services)
 
 
@@ -107,12 +120,17 @@ class _API:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = list(_tidied(message["headers"], head=request.method == "HEAD"))
+                headers = list(_tidied(message["headers"], head=request.method == "HEAD"))
+                self._services.browsers.complete(request, headers)
+                message["headers"] = headers
             elif request.method == "HEAD":
                 message["body"] = b""
             await told(message)
 
         told = tagged(send, request.header(b"if-none-match")) if request.method == "GET" else send
+        if request.path.startswith("/c/"):
+            await _send(await self._services.browsers.respond(request), request, observed)
+            return
         try:
             call = await self._prepare(request)
             called = {**scope, "path": call.path, "state": {**scope["state"], "call": call}}
@@ -166,11 +184,14 @@ class _API:
         """
         path = _raw_path(request.scope)
         _check_text(path, request.scope["query_string"])
-        caller = await authenticate(self._services.authenticator, request)
+        by_session = await self._services.browsers.caller(request)
+        caller = by_session or await authenticate(self._services.authenticator, request)
         request.actor = caller.principal.actor
         operation = self._contract.operation(request.method, path)
         if operation not in self._served:
             raise NotServed(f"{operation} isn't served by this release. docs/harbor-compatibility.md tells what is.")
+        if request.method not in _READING and operation not in _ALWAYS:
+            await self._services.configurations.require_writable()
         _check_accept(request.header(b"accept"), text=operation in _TEXTS)
         body = b""
         if request.method in _WITH_BODY:

@@ -6,19 +6,21 @@ import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from longshore.access.errors import AuthenticationRequired
+from longshore.access.errors import AuthenticationRequired, WrongCredentials
 from longshore.access.models import (
     ANONYMOUS,
     ARTIFACT_DELETE,
+    INTERNAL,
     REPOSITORY_PULL,
     REPOSITORY_PUSH,
     Caller,
+    Grants,
     Permission,
     Role,
 )
@@ -27,6 +29,7 @@ from longshore.database.sqlite import SQLiteDatabase
 from longshore.groups.models import GroupType, NewGroup
 from longshore.groups.service import GroupService
 from longshore.identity.first_start import ensure_admin
+from longshore.identity.models import NewAccessToken
 from longshore.oci.errors import Denied, LongshoreError
 from longshore.oci.names import RepositoryName
 from longshore.projects.models import Member
@@ -44,6 +47,14 @@ WANTED = (REPOSITORY_PULL, REPOSITORY_PUSH, ARTIFACT_DELETE)
 users = st.sampled_from(USERS)
 projects = st.sampled_from(PROJECTS)
 roles = st.sampled_from(list(Role))
+wanted = st.sampled_from(WANTED)
+Limit = dict[int, frozenset[Permission]]
+
+
+def pushing_pulls(permissions: frozenset[Permission]) -> frozenset[Permission]:
+    return permissions | {REPOSITORY_PULL} if REPOSITORY_PUSH in permissions else permissions
+
+
 groups = st.sampled_from(GROUPS)
 _TOTALS = next(invariant for invariant in INVARIANTS if invariant.name == "totals")
 
@@ -67,6 +78,8 @@ class AccessModel(RuleBasedStateMachine):
         self.members: dict[tuple[str, str], tuple[int, Role]] = {}
         # Each token with the user's number and version it was issued to, and what was granted in which project.
         self.tokens: list[tuple[Caller, str, int, int]] = []
+        # Each access token with its number, its owner's number and version, and what it allows at most (None: everything).
+        self.access_tokens: list[tuple[str, int, str, int, int, Limit | None]] = []
         self.versions: dict[str, int] = {}
         self.groups = GroupService(self.world.database)
         self.group_ids: dict[str, int] = {}
@@ -197,6 +210,26 @@ class AccessModel(RuleBasedStateMachine):
             allowed = self.allowed(user, name)
             assert actions == {p.action for p in WANTED if p in allowed}
 
+    @precondition(lambda self: len(self.access_tokens) < 4)
+    @rule(user=users, limits=st.none() | st.dictionaries(projects, st.frozensets(wanted, min_size=1), min_size=1))
+    def make_access_token(self, user: str, limits: dict[str, frozenset[Permission]] | None) -> None:
+        named = {name: limit for name, limit in (limits or {}).items() if name in self.project_ids}
+        if user not in self.user_ids or (limits is not None and not named):
+            return
+        limit = {self.project_ids[name][0]: allowed for name, allowed in named.items()} if limits is not None else None
+        grants = None if limit is None else Grants(projects=tuple(limit.items()))
+        new = NewAccessToken(name=f"t{len(self.access_tokens)}", limit=grants, days=1)
+        owner = self.user_ids[user]
+        made: Any = self.run(self.world.access_tokens.create(owner, new, by=INTERNAL))
+        self.access_tokens.append((made[1], made[0], user, owner, self.versions[user], limit))
+
+    @precondition(lambda self: self.access_tokens)
+    @rule()
+    def end_access_token(self) -> None:
+        _, number, user, owner, _, _ = self.access_tokens.pop()
+        if self.user_ids.get(user) == owner:
+            self.run(self.world.access_tokens.delete(owner, number, by=INTERNAL))
+
     def allowed(self, user: str | None, project: str) -> frozenset[Permission]:
         if project not in self.project_ids:
             return frozenset()
@@ -230,6 +263,25 @@ class AccessModel(RuleBasedStateMachine):
                     error = self.verdict(Caller(principal, None, ""), permission, project)  # type: ignore[arg-type] # one
                     assert (error is None) == (permission in self.allowed(name, project))
                     assert error is None or isinstance(error, Denied)
+
+    @invariant()
+    def access_tokens_open_what_is_in_them_and_their_owners_may(self) -> None:
+        self.world.wait(2.1)
+        for secret, _, user, owner, version, limit in self.access_tokens:
+            alive = self.user_ids.get(user) == owner and self.versions[user] == version
+            try:
+                caller = Caller(self.run(self.world.principal(user, secret)), None, "")  # type: ignore[arg-type] # one
+            except WrongCredentials:
+                assert not alive
+                continue
+            assert alive
+            for project in PROJECTS:
+                everybodys, owners = self.allowed(None, project), self.allowed(user, project)
+                number = self.project_ids.get(project, (0,))[0]
+                reach = owners if limit is None else owners & pushing_pulls(limit.get(number, frozenset()))
+                for permission in WANTED:
+                    error = self.verdict(caller, permission, project)
+                    assert (error is None) == (permission in reach | everybodys)
 
     @invariant()
     def numbers_are_true(self) -> None:

@@ -1,3 +1,17 @@
+CREATE TABLE access_tokens (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	user_id INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	secret_hash TEXT NOT NULL,
+	scope TEXT,
+	access_version BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	expires_at BIGINT,
+	used_at BIGINT,
+	CONSTRAINT fk_access_tokens_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX uq_access_tokens_secret_hash ON access_tokens (secret_hash);
+CREATE UNIQUE INDEX uq_access_tokens_user_name ON access_tokens (user_id, name);
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
@@ -37,6 +51,27 @@ CREATE INDEX ix_artifacts_icon ON artifacts (icon) WHERE icon IS NOT NULL;
 CREATE INDEX ix_artifacts_listing ON artifacts (repository_id, pushed_at, manifest_id, listed) WHERE listed;
 CREATE INDEX ix_artifacts_project_id_size ON artifacts (project_id, size);
 CREATE INDEX ix_artifacts_project_listing ON artifacts (project_id, pushed_at, manifest_id, repository_id, listed) WHERE listed;
+CREATE TABLE audit_cursors (
+	name TEXT NOT NULL,
+	seq BIGINT NOT NULL,
+	holder TEXT NOT NULL,
+	held_until BIGINT NOT NULL,
+	CONSTRAINT pk_audit_cursors PRIMARY KEY (name)
+);
+CREATE TABLE audit_log (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	project_id INTEGER,
+	at BIGINT NOT NULL,
+	operation TEXT NOT NULL,
+	resource_type TEXT NOT NULL,
+	resource TEXT NOT NULL,
+	username TEXT NOT NULL,
+	description TEXT NOT NULL,
+	success BOOLEAN NOT NULL,
+	source TEXT NOT NULL
+);
+CREATE INDEX ix_audit_log_listing ON audit_log (at, id);
+CREATE INDEX ix_audit_log_project ON audit_log (project_id, at, id);
 CREATE TABLE blobs (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	digest TEXT NOT NULL,
@@ -260,6 +295,7 @@ CREATE TABLE repositories (
 );
 CREATE INDEX ix_repositories_deletion_id ON repositories (deletion_id) WHERE deletion_id IS NOT NULL;
 CREATE INDEX ix_repositories_listing ON repositories (project_id, created_at, id, listed_at, deleted_at) WHERE listed_at IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX ix_repositories_newest ON repositories (created_at, id, project_id, listed_at, deleted_at) WHERE listed_at IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX ix_repositories_project_id ON repositories (project_id);
 CREATE INDEX ix_repositories_purge_after ON repositories (purge_after) WHERE purge_after IS NOT NULL;
 CREATE INDEX ix_repositories_unlisted ON repositories (created_at) WHERE listed_at IS NULL;
@@ -298,6 +334,18 @@ CREATE TABLE robots (
 );
 CREATE UNIQUE INDEX uq_robots_project_name ON robots (project_id, name);
 CREATE UNIQUE INDEX uq_robots_system_name ON robots (name) WHERE project_id IS NULL;
+CREATE TABLE sessions (
+	id_hash TEXT NOT NULL,
+	user_id INTEGER NOT NULL,
+	access_version BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	renewed_at BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_sessions PRIMARY KEY (id_hash),
+	CONSTRAINT fk_sessions_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_sessions_expires_at ON sessions (expires_at);
+CREATE INDEX ix_sessions_user_id ON sessions (user_id);
 CREATE TABLE sign_in_failures (
 	source TEXT NOT NULL,
 	account TEXT NOT NULL,
@@ -410,7 +458,7 @@ CREATE TABLE users (
 	created_at BIGINT NOT NULL,
 	updated_at BIGINT NOT NULL,
 	deleted_at BIGINT
-);
+, disabled BOOLEAN DEFAULT 0 NOT NULL);
 CREATE INDEX ix_users_listing ON users (username, id, email, deleted_at) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX uq_users_email ON users (email) WHERE deleted_at IS NULL AND email IS NOT NULL;
 CREATE UNIQUE INDEX uq_users_username ON users (username) WHERE deleted_at IS NULL;
