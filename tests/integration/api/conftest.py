@@ -119,7 +119,6 @@ class World:
             Throttle(database),
             configurations=self.configurations,
         )
-        self.configurations = Configurations(database)
         configuration = ConfigurationService(
             database, self.configurations, Sealing(KEY, "configuration"), has_people=self.has_people
         )
