@@ -30,7 +30,7 @@ from longshore.api.documents.artifact import (
     shown_artifact,
     shown_tag,
 )
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.places import artifact_reference, project_named, repository_path
 from longshore.api.query import is_true
 from longshore.api.request import APIRequest, parse_id
@@ -80,9 +80,7 @@ class ArtifactController(Controller):
                 project.id, wanted, along, latest=latest, offset=offset, limit=limit
             )
 
-        found = await listing(page, load)
-        shown = [shown_artifact(artifact) for artifact in found.items]
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_artifact, found))
 
     @get(_ARTIFACTS, operation_id="listArtifacts")
     async def list_artifacts(
@@ -96,9 +94,7 @@ class ArtifactController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[models.Artifact], int]:
             return await queries.page(project.id, path, wanted, along, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        shown = [shown_artifact(artifact) for artifact in found.items]
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_artifact, found))
 
     @get(_ARTIFACT, operation_id="getArtifact")
     async def get_artifact(
@@ -131,8 +127,7 @@ class ArtifactController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[models.Tag], int]:
             return await queries.tags(artifact, wanted, along, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        return answer([shown_tag(tag) for tag in found.items], headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_tag, found))
 
     @get(f"{_ARTIFACT}/accessories", operation_id="listAccessories")
     async def list_accessories(
@@ -151,9 +146,7 @@ class ArtifactController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[models.Accessory], int]:
             return await queries.accessories(artifact, wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        shown = [shown_accessory(accessory) for accessory in found.items]
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_accessory, found))
 
     @delete(_ARTIFACT, operation_id="deleteArtifact", status_code=200)
     async def delete_artifact(

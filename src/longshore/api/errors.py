@@ -14,7 +14,7 @@ from longshore.oci.errors import BadRequest, LongshoreError, NotFound, Unprocess
 from longshore.registry.errors import QuotaExceeded
 from longshore.system.errors import ReadOnly
 
-_CODES: Final = {
+CODES: Final = {
     400: "BAD_REQUEST",
     401: "UNAUTHORIZED",
     403: "FORBIDDEN",
@@ -67,7 +67,8 @@ def respond_to(error: Exception, request: Request) -> Response:
         headers.append((b"retry-after", str(retry_after).encode()))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
-    code = error.code if error.code in _KEPT or isinstance(error, _DENIED) else _CODES.get(error.status, error.code)
+    headers += getattr(error, "headers", ())
+    code = error.code if error.code in _KEPT or isinstance(error, _DENIED) else CODES.get(error.status, error.code)
     entry: dict[str, Any] = {"code": code, "message": error.message}
     if error.detail is not None:
         entry["detail"] = error.detail

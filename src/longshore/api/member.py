@@ -17,7 +17,7 @@ from longshore.api.documents.member import (
     shown_member,
 )
 from longshore.api.documents.usergroup import UserGroupReq, sent_type
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
 from longshore.api.services import APIServices
@@ -44,9 +44,7 @@ class MemberController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[Member], int]:
             return await request.services.project_queries.members(facts.id, name=name, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        shown = [shown_member(member) for member in found.items]
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_member, found))
 
     @post(operation_id="createProjectMember")
     async def create_member(self, request: APIRequest, project_name_or_id: FromPath[str]) -> Response[Any]:

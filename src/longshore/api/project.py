@@ -30,7 +30,7 @@ from longshore.api.documents.project import (
     ProjectSummaryQuota,
     shown_project,
 )
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.query import is_true, parse_flag
 from longshore.api.request import APIRequest
 from longshore.api.serialising import answer, created, empty
@@ -60,9 +60,9 @@ class ProjectController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[StoredProject], int]:
             return await services.project_queries.page(visible, wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        shown = await shown_projects(services, principal, found.items, detailed=detailed)
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(
+            request, page, load, lambda found: shown_projects(services, principal, found, detailed=detailed)
+        )
 
     @head(operation_id="headProject")
     async def head_project(self, request: APIRequest) -> None:

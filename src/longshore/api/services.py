@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.api.browser import Browsers
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
 from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.labels.queries import LabelQueries
@@ -28,6 +30,8 @@ from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 from longshore.system.service import ConfigurationService
 
@@ -47,10 +51,12 @@ class APIServices:
     """
 
     access: AccessService
+    access_tokens: AccessTokens
     audit: AuditQueries
     additions: Additions
     artifact_queries: ArtifactQueries
     authenticator: Authenticator
+    browsers: Browsers
     configuration: ConfigurationService
     configurations: Configurations
     projects: ProjectService
@@ -70,4 +76,6 @@ class APIServices:
     robots: RobotService
     robot_queries: RobotQueries
     tags: Tags
+    search: SearchQueries
+    statistics: StatisticQueries
     health: Health = _nothing_to_check

@@ -17,7 +17,8 @@ from longshore.api.documents.usergroup import (
     sent_type,
     shown_group,
 )
-from longshore.api.paging import Listing, listing
+from longshore.api.lists import answer_list
+from longshore.api.paging import Listing
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
 from longshore.groups.models import Group, GroupType, NewGroup
@@ -48,8 +49,7 @@ class UserGroupController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[Group], int]:
             return await request.services.group_queries.page(wanted, only=only, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        return answer([shown_group(group) for group in found.items], headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_group, found))
 
     @post(operation_id="createUserGroup")
     async def create_group(self, request: APIRequest) -> Response[Any]:
