@@ -30,7 +30,7 @@ from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
-from longshore.probes import Health
+from longshore.probes import Health, Refreshed
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.registry.blobs import Blobs
@@ -53,6 +53,7 @@ from longshore.system.instance import ensure_instance
 from longshore.system.sealing import Sealing
 from longshore.system.service import PURPOSE as SEALED_CONFIGURATION
 from longshore.system.service import ConfigurationService
+from longshore.system.surroundings import surroundings_of
 
 _log = structlog.get_logger("longshore.instance")
 
@@ -118,7 +119,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     def build_api() -> Application:
         from longshore.api.app import build_api as build  # noqa: PLC0415 - so that no pull waits for a web framework
 
-        return build(_api_services(ground, health))
+        return build(_api_services(settings, ground, health))
 
     async def close_passwords() -> None:
         ground.passwords.close()
@@ -186,7 +187,7 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
     )
 
 
-def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
+def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
     return APIServices(
         access=ground.access,
         audit=AuditQueries(ground.database),
@@ -201,7 +202,8 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         user_queries=ground.users,
         robots=RobotService(ground.database, ground.secrets),
         robot_queries=ground.robots,
-        health=health,
+        health=Refreshed(health).states,
+        surroundings=surroundings_of(settings, ground.store),
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import httpx
@@ -46,6 +46,7 @@ from longshore.robots.service import RobotService
 from longshore.system.configuration import Configurations
 from longshore.system.sealing import Sealing
 from longshore.system.service import ConfigurationService
+from longshore.system.surroundings import Surroundings
 from tests.integration.api.counting import CountingDatabase
 
 KEY = b"k" * 32
@@ -99,22 +100,21 @@ class World:
             database, self.configurations, Sealing(KEY, "configuration"), has_people=self.has_people
         )
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
-        self.api = build_api(
-            APIServices(
-                access=self.access,
-                audit=AuditQueries(database),
-                authenticator=Authenticator(self.tokens, sign_in),
-                configuration=configuration,
-                configurations=self.configurations,
-                projects=self.projects,
-                project_queries=self.project_queries,
-                users=self.users,
-                user_queries=self.user_queries,
-                robots=self.robots,
-                robot_queries=self.robot_queries,
-                health=self._health,
-            )
+        self.services = APIServices(
+            access=self.access,
+            audit=AuditQueries(database),
+            authenticator=Authenticator(self.tokens, sign_in),
+            configuration=configuration,
+            configurations=self.configurations,
+            projects=self.projects,
+            project_queries=self.project_queries,
+            users=self.users,
+            user_queries=self.user_queries,
+            robots=self.robots,
+            robot_queries=self.robot_queries,
+            health=self._health,
         )
+        self.api = build_api(self.services)
         self._stack = stack
         self._numbers = itertools.count(1)
 
@@ -123,6 +123,10 @@ class World:
         sequencer, recorder = Sequencer(self.database), Recorder(self.database, self.configurations)
         while await sequencer.run_once() or await recorder.run_once():
             pass
+
+    def surround(self, surroundings: Surroundings) -> None:
+        """Puts the registry somewhere else."""
+        self.api = build_api(replace(self.services, surroundings=surroundings))
 
     async def has_people(self) -> bool:
         """Whether there is anybody besides the first administrator."""

@@ -127,6 +127,8 @@ OPERATIONS = (
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
     Operation("getSystemInfo", "GET", _fixed("/systeminfo"), EVERYBODY),
+    Operation("getVolumes", "GET", _fixed("/systeminfo/volumes"), SYSTEM),
+    Operation("getCert", "GET", _fixed("/systeminfo/getcert"), EVERYBODY.replace("200", "404")),
     Operation("getConfigurations", "GET", _fixed("/configurations"), SYSADMIN),
     Operation("updateConfigurations", "PUT", _fixed("/configurations"), SYSADMIN, lambda _: {"banner_message": "x"}),
     Operation("getInternalconfig", "GET", _fixed("/internalconfig"), "401" + " 403" * 9),
