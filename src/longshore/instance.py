@@ -15,6 +15,8 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.describing import Describer
 from longshore.audit.queries import AuditQueries
 from longshore.config import Settings
 from longshore.database.connection import Database
@@ -28,11 +30,16 @@ from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
 from longshore.probes import Health, Refreshed
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
+from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
@@ -90,13 +97,13 @@ class _Ground:
 
     database: Database
     store: OpenedStore
+    configurations: Configurations
     periods: Periods
     passwords: Passwords
     secrets: RobotSecrets
     users: UserQueries
     robots: RobotQueries
     access: AccessService
-    configurations: Configurations
     sealing: Sealing
     sign_in: SignIn
     tokens: TokenService
@@ -128,7 +135,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         build_api=build_api,
         distribution=_distribution_services(settings, ground, pulls),
         health=health,
-        metrics=_metrics_of(Reclaim(database, store, ground.periods)),
+        metrics=_metrics_of(reclaim_of(database, store, ground.periods)),
         pulls=pulls,
         closers=[database.close, store.close, close_passwords],
     )
@@ -137,18 +144,24 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
 def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store: OpenedStore) -> _Ground:
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
-    sign_in = SignIn(UserCredentials(database, passwords), RobotCredentials(database, secrets), Throttle(database))
+    configurations = configurations_of(settings, database)
+    sign_in = SignIn(
+        UserCredentials(database, passwords),
+        RobotCredentials(database, secrets, configurations=configurations),
+        Throttle(database),
+        configurations=configurations,
+    )
     tokens = TokenService(secret_key)
     return _Ground(
         database=database,
         store=store,
+        configurations=configurations,
         periods=periods_of(settings),
         passwords=passwords,
         secrets=secrets,
         users=users,
         robots=robots,
         access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}),
-        configurations=configurations_of(settings, database),
         sealing=Sealing(secret_key, SEALED_CONFIGURATION),
         sign_in=sign_in,
         tokens=tokens,
@@ -159,6 +172,7 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
 def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCounter) -> Services:
     database, store, periods = ground.database, ground.store, ground.periods
     blobs = Blobs(database, periods)
+    manifests = Manifests(database, periods)
     elsewhere = Elsewhere(
         store,
         redirect=RedirectMode(settings.storage_redirect),
@@ -172,8 +186,9 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
         configurations=ground.configurations,
         deletion=ManifestDeletion(database, periods),
         delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
+        describer=Describer(Contents(database, store, blobs), manifests),
         listings=Listings(database),
-        manifests=Manifests(database, periods),
+        manifests=manifests,
         pull_log=PullLog(database, ground.configurations),
         pulls=pulls,
         tags=Tags(database, periods),
@@ -200,7 +215,11 @@ def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awai
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
-        robots=RobotService(ground.database, ground.secrets),
+        labels=LabelService(ground.database),
+        label_queries=LabelQueries(ground.database),
+        quotas=QuotaService(ground.database),
+        quota_queries=QuotaQueries(ground.database),
+        robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
         health=Refreshed(health).states,
         surroundings=surroundings_of(settings, ground.store),

@@ -8,10 +8,23 @@ from longshore.audit import tables as audit
 from longshore.database.schema import metadata
 from longshore.events import tables as events
 from longshore.identity import tables as identity
+from longshore.labels import tables as labels
 from longshore.listing import tables as listing
 from longshore.projects import tables as projects
 from longshore.registry import tables as registry
 from longshore.robots import tables as robots
 from longshore.system import tables as system
 
-__all__ = ["access", "audit", "events", "identity", "listing", "metadata", "projects", "registry", "robots", "system"]
+__all__ = [
+    "access",
+    "audit",
+    "events",
+    "identity",
+    "labels",
+    "listing",
+    "metadata",
+    "projects",
+    "registry",
+    "robots",
+    "system",
+]

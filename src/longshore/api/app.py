@@ -23,9 +23,11 @@ from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
+from longshore.api.quota import QuotaController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
@@ -42,10 +44,12 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     AuditLogController,
     ConfigureController,
     HealthController,
+    LabelController,
     MemberController,
     PingController,
     ProjectLogController,
     ProjectController,
+    QuotaController,
     RobotController,
     SystemInfoController,
     UserController,

@@ -11,8 +11,12 @@ from longshore.api.authentication import Authenticator
 from longshore.audit.queries import AuditQueries
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
 from longshore.system.configuration import Configurations
@@ -44,6 +48,10 @@ class APIServices:
     project_queries: ProjectQueries
     users: UserService
     user_queries: UserQueries
+    labels: LabelService
+    label_queries: LabelQueries
+    quotas: QuotaService
+    quota_queries: QuotaQueries
     robots: RobotService
     robot_queries: RobotQueries
     health: Health = _nothing_to_check

@@ -24,9 +24,9 @@ from longshore.oci.errors import BadRequest, DigestInvalid
 from longshore.oci.manifest import Manifest, parse_manifest
 from longshore.oci.names import RepositoryName, TagName, parse_reference
 from longshore.oci.ranges import etag_matches
-from longshore.registry.manifests import ManifestPush
 from longshore.registry.models import StoredManifest
 from longshore.registry.pull_log import Pull
+from longshore.registry.storing import ManifestPush
 
 MANIFEST_LIMIT = 4 * 1024 * 1024
 _MOST_TAGS = 100
@@ -67,11 +67,11 @@ async def put(request: Request, services: Services, caller: Caller, name: Reposi
         digest = Digest.of(payload)
     request.digest = str(digest)
     manifest = await _parse(payload, request.header(b"content-type"))
-    pushed = await services.manifests.push(
-        project.id,
-        name.path,
-        ManifestPush(manifest=manifest, digest=digest, payload=payload, tags=tags, actor=caller.principal.actor),
-    )
+    # Before the transaction of the push, which waits for nothing.
+    facts = await services.describer.facts(project.id, name.path, manifest, tags)
+    actor = caller.principal.actor
+    push = ManifestPush(manifest=manifest, digest=digest, payload=payload, tags=tags, actor=actor, facts=facts)
+    pushed = await services.manifests.push(project.id, name.path, push)
     headers: list[Header] = [
         (b"location", f"/v2/{name}/manifests/{digest}".encode()),
         (b"docker-content-digest", str(digest).encode()),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from longshore.access.service import AccessService
+from longshore.artifacts.describing import Describer
 from longshore.distribution.authentication import Authenticator
 from longshore.distribution.delivery import Delivery
 from longshore.distribution.token import TokenEndpoint
@@ -30,6 +31,7 @@ class Services:
     configurations: Configurations
     deletion: ManifestDeletion
     delivery: Delivery
+    describer: Describer
     listings: Listings
     manifests: Manifests
     pull_log: PullLog

@@ -8,7 +8,7 @@ one leaves it as it was, and another one goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -72,7 +72,13 @@ class Reclaim:
     """Runs every step of reclaim, over and over."""
 
     def __init__(
-        self, database: Database, store: BlobStore, periods: Periods, immutable: ImmutableTags | None = None
+        self,
+        database: Database,
+        store: BlobStore,
+        periods: Periods,
+        immutable: ImmutableTags | None = None,
+        *,
+        further: Sequence[Step] = (),
     ) -> None:
         self._database = database
         self._clock = ClockWatch(database)
@@ -87,6 +93,7 @@ class Reclaim:
             Sweep(database, store, periods),
             EmptyRepositories(database),
             PurgedProjects(database),
+            *further,
         )
         self._steps: Mapping[str, Step] = {step.name: step for step in steps}
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from longshore.access.models import Account, Grants
 from longshore.database.connection import Connection, Database, Row
@@ -11,15 +12,19 @@ from longshore.database.statement import Statement
 from longshore.listing.columns import Column, Kind
 from longshore.listing.models import EVERYTHING, Wanted
 from longshore.listing.statements import List
+from longshore.listing.totals import EVERYWHERE, total_of
 from longshore.oci.names import ProjectName
 from longshore.robots.grants import by_name, effective, from_json
 from longshore.robots.models import Robot, RobotLevel
+
+TOTAL: Final = "robots"
+"""The list whose number of items is kept for the system and for each project."""
 
 # A robot of a deleted project is out of reach until the project comes back.
 _FROM = "FROM robots r LEFT JOIN projects p ON p.id = r.project_id WHERE (r.project_id IS NULL OR p.deleted_at IS NULL)"
 _COLUMNS = """
     SELECT r.id, r.name, r.level, r.project_id, p.name AS project, r.description, r.permissions, r.duration_days,
-           r.disabled, r.creator, r.access_version, r.created_at, r.updated_at
+           r.disabled, r.creator, r.creator_type, r.creator_ref, r.access_version, r.created_at, r.updated_at
 """
 _ROBOT = f"{_COLUMNS} {_FROM}"
 _BY_ID = Statement(f"{_ROBOT} AND r.id = :id")
@@ -30,7 +35,7 @@ _WITH_PROJECT = "(SELECT name FROM projects WHERE id = r.project_id) || '+' || r
 _OF_PROJECT = "project_id = (SELECT id FROM projects WHERE id = :project_id AND deleted_at IS NULL)"
 
 
-def _list(whose: str, name: str) -> List:
+def _list(whose: str, name: str, parent: str) -> List:
     return List(
         source="robots r",
         scope=f"r.{whose}",
@@ -44,10 +49,12 @@ def _list(whose: str, name: str) -> List:
         },
         order="name",
         rows=f"{_COLUMNS} FROM page JOIN robots r ON r.id = page.id LEFT JOIN projects p ON p.id = r.project_id",
+        total=total_of(TOTAL, parent),
     )
 
 
-_SYSTEM_LIST, _PROJECT_LIST = _list(_OF_SYSTEM, "r.name"), _list(_OF_PROJECT, _WITH_PROJECT)
+_SYSTEM_LIST = _list(_OF_SYSTEM, "r.name", str(EVERYWHERE))
+_PROJECT_LIST = _list(_OF_PROJECT, _WITH_PROJECT, ":project_id")
 _SYSTEM_NAME = Statement(f"{_ROBOT} AND r.{_OF_SYSTEM} AND r.name = :name")
 _PROJECT_NAME = Statement(f"{_ROBOT} AND r.{_OF_PROJECT} AND r.name = :name")
 _ACCOUNT = Statement(
@@ -130,6 +137,8 @@ def _robot(row: Row, grants: Grants, project_names: dict[int, str]) -> Robot:
         duration_days=row["duration_days"],
         disabled=bool(row["disabled"]),
         creator=row["creator"],
+        creator_type=row["creator_type"],
+        creator_ref=row["creator_ref"],
         access_version=row["access_version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

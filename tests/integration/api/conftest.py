@@ -35,9 +35,13 @@ from longshore.identity.hashing import Passwords
 from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.oci.names import ProjectName
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
 from longshore.robots.credentials import RobotCredentials
 from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
@@ -53,7 +57,7 @@ KEY = b"k" * 32
 PASSWORD = "Secret-1234"
 SYSTEM_ONLY = frozenset({Permission("project", "list")})
 
-_TABLES = ("projects", "project_members", "project_metadata", "users", "robots")
+_TABLES = ("projects", "project_members", "project_metadata", "users", "robots", "labels")
 _ROWS = {name: Statement(f"SELECT * FROM {name} ORDER BY 1, 2") for name in _TABLES}
 
 
@@ -87,15 +91,20 @@ class World:
         self.users, self.user_queries = UserService(database, self.passwords), UserQueries(database)
         self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
         secrets = RobotSecrets(KEY)
-        self.robots, self.robot_queries = RobotService(database, secrets), RobotQueries(database)
+        self.configurations = Configurations(database)
+        self.robots = RobotService(database, secrets, self.configurations)
+        self.robot_queries = RobotQueries(database)
+        self.labels, self.label_queries = LabelService(database), LabelQueries(database)
         self.access = AccessService(
             database, {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries}
         )
         self.tokens = TokenService(KEY)
         sign_in = SignIn(
-            UserCredentials(database, self.passwords), RobotCredentials(database, secrets), Throttle(database)
+            UserCredentials(database, self.passwords),
+            RobotCredentials(database, secrets, configurations=self.configurations),
+            Throttle(database),
+            configurations=self.configurations,
         )
-        self.configurations = Configurations(database)
         configuration = ConfigurationService(
             database, self.configurations, Sealing(KEY, "configuration"), has_people=self.has_people
         )
@@ -106,6 +115,10 @@ class World:
             authenticator=Authenticator(self.tokens, sign_in),
             configuration=configuration,
             configurations=self.configurations,
+            labels=self.labels,
+            label_queries=self.label_queries,
+            quotas=QuotaService(database),
+            quota_queries=QuotaQueries(database),
             projects=self.projects,
             project_queries=self.project_queries,
             users=self.users,

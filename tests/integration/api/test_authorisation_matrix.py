@@ -11,6 +11,7 @@ import pytest
 
 from longshore.access.models import Role
 from longshore.api.app import CONTROLLERS
+from longshore.labels.models import LabelFacts
 
 if TYPE_CHECKING:
     from tests.integration.api.conftest import Account, Team, World
@@ -33,6 +34,7 @@ EVERYBODY = "200 200 200 200 200 200 200 200 200 200"
 KNOWN = "401 200 200 200 200 200 200 200 200 200"
 MEMBERS = "401 403 200 200 200 200 200 200 200 403"
 GUESTS = "401 403 403 200 200 200 200 200 200 403"
+MAINTAINERS = "401 403 403 403 403 200 200 200 200 403"
 ADMINS = "401 403 403 403 403 403 200 200 200 403"
 PEOPLE_ADMINS = "401 403 403 403 403 403 200 200 403 403"
 SYSTEM = "401 403 403 403 403 403 403 200 403 200"
@@ -47,6 +49,8 @@ class Target:
     victim: Account
     system_robot: Account
     number: int
+    label: int
+    project_label: int
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,14 @@ def _robot(target: Target) -> str:
 
 def _system_robot(target: Target) -> str:
     return f"/robots/{target.system_robot.id}"
+
+
+def _label(target: Target) -> str:
+    return f"/labels/{target.label}"
+
+
+def _project_label(target: Target) -> str:
+    return f"/labels/{target.project_label}"
 
 
 def _fixed(path: str) -> Callable[[Target], str]:
@@ -171,6 +183,46 @@ OPERATIONS = (
     # Ours: no robot makes administrators, whatever it was given.
     Operation("setUserSysAdmin", "PUT", _user("/sysadmin"), SYSADMIN, lambda _: {"sysadmin_flag": True}),
     Operation("updateUserPassword", "PUT", _user("/password"), SYSTEM, lambda _: {"new_password": "Another-1234"}),
+    Operation("ListLabels", "GET", _fixed("/labels?scope=g"), EVERYBODY, case="global"),
+    Operation(
+        "ListLabels",
+        "GET",
+        lambda target: f"/labels?scope=p&project_id={target.team.id}",
+        GUESTS,
+        case="project",
+    ),
+    Operation(
+        "CreateLabel",
+        "POST",
+        _fixed("/labels"),
+        _created(SYSTEM),
+        lambda target: {"name": f"made{target.number}", "scope": "g"},
+        case="global",
+    ),
+    Operation(
+        "CreateLabel",
+        "POST",
+        _fixed("/labels"),
+        _created(MAINTAINERS),
+        lambda target: {"name": "made", "scope": "p", "project_id": target.team.id},
+        case="project",
+    ),
+    Operation("GetLabelByID", "GET", _label, SYSTEM, case="global"),
+    Operation("GetLabelByID", "GET", _project_label, GUESTS, case="project"),
+    Operation("UpdateLabel", "PUT", _label, SYSTEM, lambda target: {"name": f"new{target.number}"}, case="global"),
+    Operation("UpdateLabel", "PUT", _project_label, MAINTAINERS, lambda _: {"name": "new"}, case="project"),
+    Operation("DeleteLabel", "DELETE", _label, SYSTEM, case="global"),
+    Operation("DeleteLabel", "DELETE", _project_label, MAINTAINERS, case="project"),
+    Operation("listQuotas", "GET", _fixed("/quotas"), SYSTEM),
+    Operation("getQuota", "GET", lambda target: f"/quotas/{target.team.id}", SYSTEM),
+    # As in the system scope of robots: quota is RUL there.
+    Operation(
+        "updateQuota",
+        "PUT",
+        lambda target: f"/quotas/{target.team.id}",
+        SYSTEM,
+        lambda _: {"hard": {"storage": 1_000}},
+    ),
     Operation("ListRobot", "GET", _fixed("/robots"), SYSTEM, case="system"),
     Operation(
         "ListRobot",
@@ -251,7 +303,15 @@ async def test_matrix(world: World, admin: Account, operation: Operation) -> Non
 
 
 async def _target(world: World) -> Target:
-    return Target(await world.team(), await world.user(), await world.system_robot(), world.number)
+    team, number = await world.team(), world.number
+    return Target(
+        team,
+        await world.user(),
+        await world.system_robot(),
+        number,
+        await world.labels.create(None, LabelFacts(name=f"label{number}")),
+        await world.labels.create(team.id, LabelFacts(name=f"label{number}")),
+    )
 
 
 Arrange = Callable[["World"], Awaitable[str]]

@@ -16,6 +16,8 @@ from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.describing import Describer
 from longshore.database.connection import Connection, Database, Row, Transaction
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
@@ -136,6 +138,7 @@ class World:
         )
         tokens = TokenService(KEY, wall=lambda: self.epoch)
         blobs = Blobs(database, periods)
+        manifests = Manifests(database, periods)
         configurations = Configurations(database, clock=lambda: self.now)
 
         async def lifetime() -> int:
@@ -148,8 +151,9 @@ class World:
             configurations=configurations,
             deletion=ManifestDeletion(database, periods),
             delivery=Delivery(self.store),
+            describer=Describer(Contents(database, self.store, blobs), manifests),
             listings=Listings(database),
-            manifests=Manifests(database, periods),
+            manifests=manifests,
             pull_log=PullLog(database, configurations),
             pulls=PullCounter(database),
             tags=Tags(database, periods),

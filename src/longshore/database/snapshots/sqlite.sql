@@ -2,22 +2,41 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
+CREATE TABLE artifact_labels (
+	manifest_id INTEGER NOT NULL,
+	label_id INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_artifact_labels PRIMARY KEY (manifest_id, label_id),
+	CONSTRAINT fk_artifact_labels_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE CASCADE,
+	CONSTRAINT fk_artifact_labels_label_id FOREIGN KEY(label_id) REFERENCES labels (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_artifact_labels_label_id_manifest_id ON artifact_labels (label_id, manifest_id);
 CREATE TABLE artifacts (
 	manifest_id INTEGER NOT NULL,
 	repository_id INTEGER NOT NULL,
 	project_id INTEGER NOT NULL,
 	pushed_at BIGINT NOT NULL,
 	listed BOOLEAN DEFAULT 0 NOT NULL,
+	tag_count BIGINT DEFAULT 0 NOT NULL,
 	type TEXT DEFAULT 'UNKNOWN' NOT NULL,
 	config_media_type TEXT DEFAULT '' NOT NULL,
 	size BIGINT DEFAULT 0 NOT NULL,
 	accessory_type TEXT,
+	subject_digest TEXT,
 	icon TEXT,
+	additions TEXT DEFAULT '[]' NOT NULL,
 	extra_attributes TEXT DEFAULT '{}' NOT NULL,
 	described_at BIGINT,
+	describe_after BIGINT,
 	CONSTRAINT pk_artifacts PRIMARY KEY (manifest_id),
 	CONSTRAINT fk_artifacts_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE CASCADE
 );
+CREATE INDEX ix_artifacts_accessories ON artifacts (repository_id, subject_digest, manifest_id) WHERE accessory_type IS NOT NULL;
+CREATE INDEX ix_artifacts_describe_after ON artifacts (describe_after) WHERE describe_after IS NOT NULL;
+CREATE INDEX ix_artifacts_icon ON artifacts (icon) WHERE icon IS NOT NULL;
+CREATE INDEX ix_artifacts_listing ON artifacts (repository_id, pushed_at, manifest_id, listed) WHERE listed;
+CREATE INDEX ix_artifacts_project_id_size ON artifacts (project_id, size);
+CREATE INDEX ix_artifacts_project_listing ON artifacts (project_id, pushed_at, manifest_id, repository_id, listed) WHERE listed;
 CREATE TABLE audit_cursors (
 	name TEXT NOT NULL,
 	seq BIGINT NOT NULL,
@@ -75,6 +94,20 @@ CREATE TABLE instance (
 	CONSTRAINT pk_instance PRIMARY KEY (id),
 	CONSTRAINT ck_instance_single CHECK (id = 1)
 );
+CREATE TABLE labels (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	project_id INTEGER,
+	name TEXT NOT NULL,
+	description TEXT DEFAULT '' NOT NULL,
+	color TEXT DEFAULT '' NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT fk_labels_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE,
+	CONSTRAINT ck_labels_name CHECK (length(name) BETWEEN 1 AND 128)
+);
+CREATE INDEX ix_labels_project_id_id ON labels (project_id, id);
+CREATE UNIQUE INDEX uq_labels_global_name ON labels (name) WHERE project_id IS NULL;
+CREATE UNIQUE INDEX uq_labels_project_id_name ON labels (project_id, name);
 CREATE TABLE list_totals (
 	list TEXT NOT NULL,
 	scope_id INTEGER NOT NULL,
@@ -176,7 +209,7 @@ CREATE TABLE project_usage (
 	project_id INTEGER NOT NULL,
 	used_bytes BIGINT DEFAULT 0 NOT NULL,
 	stored_bytes BIGINT DEFAULT 0 NOT NULL,
-	repository_count BIGINT DEFAULT 0 NOT NULL,
+	repository_count BIGINT DEFAULT 0 NOT NULL, artifact_count BIGINT DEFAULT 0 NOT NULL, exceeded_at BIGINT,
 	CONSTRAINT pk_project_usage PRIMARY KEY (project_id),
 	CONSTRAINT ck_project_usage_bytes CHECK (used_bytes >= 0 AND stored_bytes >= used_bytes),
 	CONSTRAINT fk_project_usage_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
@@ -195,7 +228,7 @@ CREATE TABLE projects (
 	updated_at BIGINT NOT NULL,
 	deleted_at BIGINT,
 	purge_after BIGINT,
-	deletion_id TEXT,
+	deletion_id TEXT, quota_updated_at BIGINT,
 	CONSTRAINT ck_projects_sparse CHECK (sparse IN ('none', 'children', 'any')),
 	CONSTRAINT ck_projects_quota_bytes CHECK (quota_bytes IS NULL OR quota_bytes >= 0),
 	CONSTRAINT fk_projects_owner_id FOREIGN KEY(owner_id) REFERENCES users (id)
@@ -220,10 +253,11 @@ CREATE TABLE repositories (
 	listed_at BIGINT,
 	deleted_at BIGINT,
 	purge_after BIGINT,
-	deletion_id TEXT,
+	deletion_id TEXT, description TEXT DEFAULT '' NOT NULL, artifact_count BIGINT DEFAULT 0 NOT NULL, pull_count BIGINT DEFAULT 0 NOT NULL, updated_at BIGINT DEFAULT 0 NOT NULL,
 	CONSTRAINT fk_repositories_project_id FOREIGN KEY(project_id) REFERENCES projects (id)
 );
 CREATE INDEX ix_repositories_deletion_id ON repositories (deletion_id) WHERE deletion_id IS NOT NULL;
+CREATE INDEX ix_repositories_listing ON repositories (project_id, created_at, id, listed_at, deleted_at) WHERE listed_at IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX ix_repositories_project_id ON repositories (project_id);
 CREATE INDEX ix_repositories_purge_after ON repositories (purge_after) WHERE purge_after IS NOT NULL;
 CREATE INDEX ix_repositories_unlisted ON repositories (created_at) WHERE listed_at IS NULL;
@@ -255,7 +289,7 @@ CREATE TABLE robots (
 	creator TEXT NOT NULL,
 	access_version BIGINT DEFAULT 1 NOT NULL,
 	created_at BIGINT NOT NULL,
-	updated_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL, previous_secret_hash TEXT, previous_secret_until BIGINT, creator_type TEXT DEFAULT 'local' NOT NULL, creator_ref INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT ck_robots_project CHECK ((level = 'system') = (project_id IS NULL)),
 	CONSTRAINT ck_robots_level CHECK (level IN ('system', 'project')),
 	CONSTRAINT fk_robots_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
@@ -293,11 +327,12 @@ CREATE TABLE tags (
 	subject_digest TEXT,
 	pushed_at BIGINT NOT NULL,
 	pulled_at BIGINT,
-	pull_count BIGINT DEFAULT 0 NOT NULL,
+	pull_count BIGINT DEFAULT 0 NOT NULL, id INTEGER,
 	CONSTRAINT pk_tags PRIMARY KEY (repository_id, name),
 	CONSTRAINT fk_tags_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE RESTRICT,
 	CONSTRAINT fk_tags_repository_id FOREIGN KEY(repository_id) REFERENCES repositories (id)
 );
+CREATE UNIQUE INDEX ix_tags_id ON tags (id);
 CREATE INDEX ix_tags_manifest_id ON tags (manifest_id);
 CREATE INDEX ix_tags_repository_id_subject_digest ON tags (repository_id, subject_digest) WHERE subject_digest IS NOT NULL;
 CREATE TABLE trash (
