@@ -104,7 +104,7 @@ class _Ground:
     users: UserQueries
     robots: RobotQueries
     access: AccessService
-    sealing: Sealing
+    configuration: ConfigurationService
     sign_in: SignIn
     tokens: TokenService
     authenticator: Authenticator
@@ -120,7 +120,8 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     instance_id = await ensure_instance(database, secret_key)
     store = await open_marked_store(settings, instance_id, database)
     ground = _lay_ground(settings, secret_key, database, store)
-    pulls = PullCounter(database)
+    await ground.configuration.keep_fixed()
+    pulls = PullCounter(database, ground.configurations)
     health = Health(database, store).states
 
     def build_api() -> Application:
@@ -145,6 +146,9 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
     configurations = configurations_of(settings, database)
+    configuration = ConfigurationService(
+        database, configurations, Sealing(secret_key, SEALED_CONFIGURATION), has_people=lambda: _has_people(users)
+    )
     sign_in = SignIn(
         UserCredentials(database, passwords),
         RobotCredentials(database, secrets, configurations=configurations),
@@ -162,7 +166,7 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
         users=users,
         robots=robots,
         access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}),
-        sealing=Sealing(secret_key, SEALED_CONFIGURATION),
+        configuration=configuration,
         sign_in=sign_in,
         tokens=tokens,
         authenticator=Authenticator(tokens, sign_in),
@@ -207,9 +211,7 @@ def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awai
         access=ground.access,
         audit=AuditQueries(ground.database),
         authenticator=ground.authenticator,
-        configuration=ConfigurationService(
-            ground.database, ground.configurations, ground.sealing, has_people=lambda: _has_people(ground.users)
-        ),
+        configuration=ground.configuration,
         configurations=ground.configurations,
         projects=ProjectService(ground.database, ground.periods),
         project_queries=ProjectQueries(ground.database),

@@ -180,6 +180,22 @@ async def test_fixed_by_the_operator(world: World) -> None:
     assert getattr(refused.value, "status", None) == 403
 
 
+async def test_fixed_items_are_stored(world: World) -> None:
+    """A start stores what is fixed, once, so that every process and transaction finds it; secrets sealed as ever."""
+    service = await _service(
+        world, quota_per_project_enable=False, pull_count_update_disable=True, uaa_client_secret="hush"
+    )
+    await service.keep_fixed()
+    await service.keep_fixed()
+    stored = await _stored(world)
+    assert stored.pop("uaa_client_secret") != '"hush"'
+    assert stored == {"quota_per_project_enable": "false", "pull_count_update_disable": "true"}
+    (event,) = await _events(world)
+    assert event["actor"] == "longshore"
+    world.configurations.forget()
+    assert (await world.configurations.current()).quota_per_project_enable is False
+
+
 async def test_read_only_mode(world: World, admin: Account) -> None:
     """Every change is 403 DENIED in Harbor's words, reading and leaving the mode work, and other replicas follow."""
     client = await world.client(admin)

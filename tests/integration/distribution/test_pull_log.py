@@ -11,6 +11,7 @@ import pytest
 from longshore.projects.models import Role
 from longshore.registry import pull_log
 from longshore.registry.pull_log import Pull, PullLog
+from longshore.registry.pulls import PullCounter
 from longshore.system.configuration import Configurations
 
 if TYPE_CHECKING:
@@ -64,3 +65,32 @@ async def test_waiting_pulls_are_bounded(world: World, monkeypatch: pytest.Monke
         log.add(Pull(1, "a", "sha256:1", tag, "dora", ""))
     await log.flush()
     assert [(event["tag"], event["count"]) for event in await _events(world)] == [("1", 2), ("2", 1)]
+
+
+_COUNTS = "SELECT pull_count, pulled_at FROM manifest_pulls"
+
+
+@pytest.mark.parametrize(
+    ("items", "counted", "timed"),
+    [
+        ({}, 2, True),
+        ({"pull_time_update_disable": True}, 2, False),
+        ({"pull_count_update_disable": True}, 0, True),
+        ({"pull_time_update_disable": True, "pull_count_update_disable": True}, None, False),
+    ],
+)
+async def test_what_is_kept_of_pulls(world: World, items: dict[str, Any], counted: int | None, timed: bool) -> None:
+    """The operator may leave the times of pulls alone, their number, or both: then nothing at all is written."""
+    await world.project("demo", public=True)
+    client = await world.member("dora", "demo", Role.DEVELOPER)
+    digest = await world.image(client, "demo/app", "1")
+    number = await world.value("SELECT id FROM manifests WHERE digest = :digest", digest=str(digest))
+    counter = PullCounter(world.database, Configurations(world.database, items))
+    for _ in range(2):
+        counter.add(number, "1")
+    await counter.flush()
+    rows = [(row[0], row[1] > 0) for row in await world.rows(_COUNTS)]
+    assert rows == ([] if counted is None else [(counted, timed)])
+    tag = (await world.rows("SELECT pull_count, pulled_at FROM tags"))[0]
+    assert (tag[0], tag[1] is not None) == (counted or 0, timed)
+    assert await world.value("SELECT pull_count FROM repositories") == (counted or 0)

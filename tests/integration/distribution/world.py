@@ -155,7 +155,7 @@ class World:
             listings=Listings(database),
             manifests=manifests,
             pull_log=PullLog(database, configurations),
-            pulls=PullCounter(database),
+            pulls=PullCounter(database, configurations),
             tags=Tags(database, periods),
             tokens=TokenEndpoint(access, tokens, sign_in, lifetime=lifetime),
             uploads=Uploads(database, self.store, blobs, periods),
