@@ -26,6 +26,8 @@ from longshore.distribution.elsewhere import Elsewhere, RedirectMode
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
@@ -35,6 +37,7 @@ from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
 from longshore.probes import Health, Refreshed
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
@@ -54,6 +57,8 @@ from longshore.robots.credentials import RobotCredentials
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations, configurations_of, token_minutes
 from longshore.system.instance import ensure_instance
@@ -217,12 +222,17 @@ def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awai
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
+        allowlists=Allowlists(ground.database),
+        groups=GroupService(ground.database),
+        group_queries=GroupQueries(ground.database),
         labels=LabelService(ground.database),
         label_queries=LabelQueries(ground.database),
         quotas=QuotaService(ground.database),
         quota_queries=QuotaQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
+        search=SearchQueries(ground.database),
+        statistics=StatisticQueries(ground.database),
         health=Refreshed(health).states,
         surroundings=surroundings_of(settings, ground.store),
     )

@@ -7,6 +7,7 @@ from longshore.access import tables as access
 from longshore.audit import tables as audit
 from longshore.database.schema import metadata
 from longshore.events import tables as events
+from longshore.groups import tables as groups
 from longshore.identity import tables as identity
 from longshore.labels import tables as labels
 from longshore.listing import tables as listing
@@ -19,6 +20,7 @@ __all__ = [
     "access",
     "audit",
     "events",
+    "groups",
     "identity",
     "labels",
     "listing",

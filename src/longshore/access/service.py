@@ -138,7 +138,11 @@ class AccessService:
             return Visibility(everything=permission in account.grants.everywhere, public=False, project_ids=ids)
         members = await self._queries.projects_of_member(principal.id)
         roles = await self._queries.roles_of(principal.id, members)
-        having = (project_id for project_id, role in roles.items() if permission in policy.ROLE_PERMISSIONS[role])
+        having = (
+            project_id
+            for project_id, held in roles.items()
+            if any(permission in policy.ROLE_PERMISSIONS[role] for role in held)
+        )
         return Visibility(public=False, project_ids=frozenset(having))
 
     async def authorise(self, caller: Caller, permission: Permission, repository: RepositoryName) -> ProjectFacts:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from litestar import Controller, Response, get
 from litestar.params import FromPath
 
@@ -14,13 +17,14 @@ from longshore.api.documents.auditlog import (
     shown_ext,
     shown_log,
 )
-from longshore.api.paging import Listing, Page, listing
+from longshore.api.lists import answer_list
 from longshore.api.request import APIRequest
 from longshore.api.serialising import answer
 from longshore.audit.entries import HARBORS_TYPES, OURS
 from longshore.audit.models import Record
-from longshore.oci.names import ProjectName
 from longshore.projects.models import Visibility
+
+_Document = TypeVar("_Document")
 
 
 class AuditLogController(Controller):
@@ -29,14 +33,12 @@ class AuditLogController(Controller):
     @get("/api/v2.0/audit-logs", operation_id="listAuditLogs")
     async def logs(self, request: APIRequest) -> Response[list[AuditLog]]:
         """The log in its old form."""
-        page, found = await _page(request, await _visible(request))
-        return answer([shown_log(record) for record in found.items], headers=request.page_headers(page, found))
+        return await _answer(request, await _visible(request), shown_log)
 
     @get("/api/v2.0/auditlog-exts", operation_id="listAuditLogExts")
     async def extended_logs(self, request: APIRequest) -> Response[list[AuditLogExt]]:
         """The log."""
-        page, found = await _page(request, await _visible(request))
-        return answer([shown_ext(record) for record in found.items], headers=request.page_headers(page, found))
+        return await _answer(request, await _visible(request), shown_ext)
 
     @get("/api/v2.0/auditlog-exts/events", operation_id="listAuditLogEventTypes")
     async def event_types(self, request: APIRequest) -> Response[list[AuditLogEventType]]:
@@ -51,14 +53,12 @@ class ProjectLogController(Controller):
     @get("/api/v2.0/projects/{project_name:str}/logs", operation_id="getLogs")
     async def logs(self, request: APIRequest, project_name: FromPath[str]) -> Response[list[AuditLog]]:
         """The log in its old form."""
-        page, found = await _page(request, await _of_project(request, project_name))
-        return answer([shown_log(record) for record in found.items], headers=request.page_headers(page, found))
+        return await _answer(request, await _of_project(request, project_name), shown_log)
 
     @get("/api/v2.0/projects/{project_name:str}/auditlog-exts", operation_id="getLogExts")
     async def extended_logs(self, request: APIRequest, project_name: FromPath[str]) -> Response[list[AuditLogExt]]:
         """The log."""
-        page, found = await _page(request, await _of_project(request, project_name))
-        return answer([shown_ext(record) for record in found.items], headers=request.page_headers(page, found))
+        return await _answer(request, await _of_project(request, project_name), shown_ext)
 
 
 async def _visible(request: APIRequest) -> Visibility:
@@ -70,17 +70,17 @@ async def _visible(request: APIRequest) -> Visibility:
 
 
 async def _of_project(request: APIRequest, segment: str) -> Visibility:
-    # Here it is never a number, as in Harbor.
-    name = request.project(segment)
-    named = name if isinstance(name, ProjectName) else ProjectName(segment)
+    named = request.project_name(segment)
     project = await request.services.access.authorise_project(request.caller, LOG_LIST, named)
     return Visibility(public=False, project_ids=frozenset({project.id}))
 
 
-async def _page(request: APIRequest, visible: Visibility) -> tuple[Page, Listing[Record]]:
+async def _answer(
+    request: APIRequest, visible: Visibility, show: Callable[[Record], _Document]
+) -> Response[list[_Document]]:
     page, wanted = request.page(), request.wanted()
 
     async def load(offset: int, limit: int) -> tuple[list[Record], int]:
         return await request.services.audit.page(visible, wanted, offset=offset, limit=limit)
 
-    return page, await listing(page, load)
+    return await answer_list(request, page, load, lambda found: map(show, found))

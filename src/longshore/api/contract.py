@@ -15,8 +15,12 @@ from longshore.api.errors import MethodNotAllowed, path_not_found
 from longshore.api.operations import OPERATIONS
 
 PREFIX: Final = "/api/v2.0"
-OURS: Final = (("GET", "/api/version", "getVersion"),)
-"""What Harbor serves besides its contract."""
+OURS: Final = (
+    ("GET", "/api/docs", "getDocs"),
+    ("GET", "/api/openapi.json", "getOpenAPI"),
+    ("GET", "/api/version", "getVersion"),
+)
+"""What is served besides the contract: some of it by Harbor too."""
 
 
 @dataclass(slots=True)

@@ -9,16 +9,21 @@ from dataclasses import dataclass, field
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
 from longshore.audit.queries import AuditQueries
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 from longshore.system.service import ConfigurationService
 from longshore.system.surroundings import Surroundings
@@ -48,11 +53,16 @@ class APIServices:
     project_queries: ProjectQueries
     users: UserService
     user_queries: UserQueries
+    allowlists: Allowlists
+    groups: GroupService
+    group_queries: GroupQueries
     labels: LabelService
     label_queries: LabelQueries
     quotas: QuotaService
     quota_queries: QuotaQueries
     robots: RobotService
     robot_queries: RobotQueries
+    search: SearchQueries
+    statistics: StatisticQueries
     health: Health = _nothing_to_check
     surroundings: Surroundings = field(default_factory=Surroundings)

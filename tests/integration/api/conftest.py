@@ -29,6 +29,8 @@ from longshore.edge.asgi import Receive, Scope, Send
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import Request
 from longshore.events.sequencer import Sequencer
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
@@ -38,6 +40,7 @@ from longshore.identity.service import UserService
 from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.oci.names import ProjectName
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
@@ -47,6 +50,8 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 from longshore.system.sealing import Sealing
 from longshore.system.service import ConfigurationService
@@ -90,8 +95,9 @@ class World:
         stack.callback(self.passwords.close)
         self.users, self.user_queries = UserService(database, self.passwords), UserQueries(database)
         self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
+        self.allowlists, self.configurations = Allowlists(database), Configurations(database)
+        self.groups, self.group_queries = GroupService(database), GroupQueries(database)
         secrets = RobotSecrets(KEY)
-        self.configurations = Configurations(database)
         self.robots = RobotService(database, secrets, self.configurations)
         self.robot_queries = RobotQueries(database)
         self.labels, self.label_queries = LabelService(database), LabelQueries(database)
@@ -125,6 +131,11 @@ class World:
             user_queries=self.user_queries,
             robots=self.robots,
             robot_queries=self.robot_queries,
+            allowlists=self.allowlists,
+            groups=self.groups,
+            group_queries=self.group_queries,
+            search=SearchQueries(database),
+            statistics=StatisticQueries(database),
             health=self._health,
         )
         self.api = build_api(self.services)

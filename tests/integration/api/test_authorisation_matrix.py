@@ -11,6 +11,7 @@ import pytest
 
 from longshore.access.models import Role
 from longshore.api.app import CONTROLLERS
+from longshore.groups.models import GroupType, NewGroup
 from longshore.labels.models import LabelFacts
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Target:
     victim: Account
     system_robot: Account
     number: int
+    group_id: int
     label: int
     project_label: int
 
@@ -90,6 +92,10 @@ def _robot(target: Target) -> str:
 
 def _system_robot(target: Target) -> str:
     return f"/robots/{target.system_robot.id}"
+
+
+def _group(target: Target) -> str:
+    return f"/usergroups/{target.group_id}"
 
 
 def _label(target: Target) -> str:
@@ -135,12 +141,16 @@ def _profile(target: Target) -> Any:
 
 
 OPERATIONS = (
+    Operation("getDocs", "GET", _fixed("/../docs"), EVERYBODY),
+    Operation("getOpenAPI", "GET", _fixed("/../openapi.json"), EVERYBODY),
     Operation("getPing", "GET", _fixed("/ping"), EVERYBODY),
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
     Operation("getSystemInfo", "GET", _fixed("/systeminfo"), EVERYBODY),
     Operation("getVolumes", "GET", _fixed("/systeminfo/volumes"), SYSTEM),
     Operation("getCert", "GET", _fixed("/systeminfo/getcert"), EVERYBODY.replace("200", "404")),
+    Operation("getSystemCVEAllowlist", "GET", _fixed("/system/CVEAllowlist"), KNOWN),
+    Operation("putSystemCVEAllowlist", "PUT", _fixed("/system/CVEAllowlist"), SYSADMIN, lambda _: {"items": []}),
     Operation("getConfigurations", "GET", _fixed("/configurations"), SYSADMIN),
     Operation("updateConfigurations", "PUT", _fixed("/configurations"), SYSADMIN, lambda _: {"banner_message": "x"}),
     Operation("getInternalconfig", "GET", _fixed("/internalconfig"), "401" + " 403" * 9),
@@ -174,6 +184,28 @@ OPERATIONS = (
     Operation("getProjectMember", "GET", _member, GUESTS),
     Operation("updateProjectMember", "PUT", _member, ADMINS, lambda _: {"role_id": 2}),
     Operation("deleteProjectMember", "DELETE", _member, ADMINS),
+    # No role has metadata:list: Harbor's list of settings is for administrators and robots.
+    Operation("listProjectMetadatas", "GET", _project("/metadatas/"), "401 403 403 403 403 403 403 200 200 403"),
+    Operation("addProjectMetadatas", "POST", _project("/metadatas"), ADMINS, lambda _: {"auto_scan": "true"}),
+    Operation("getProjectMetadata", "GET", _project("/metadatas/public"), "401 403 403 403 403 200 200 200 200 403"),
+    Operation("updateProjectMetadata", "PUT", _project("/metadatas/public"), ADMINS, lambda _: {"public": "true"}),
+    Operation("deleteProjectMetadata", "DELETE", _project("/metadatas/public"), ADMINS),
+    # Who may see the scanner is told that there is none.
+    Operation("getScannerOfProject", "GET", _project("/scanner"), MEMBERS.replace("200", "404")),
+    Operation("search", "GET", _fixed("/search?q=o"), EVERYBODY),
+    Operation("getStatistic", "GET", _fixed("/statistics"), KNOWN),
+    Operation("listUserGroups", "GET", _fixed("/usergroups"), SYSTEM),
+    Operation(
+        "createUserGroup",
+        "POST",
+        _fixed("/usergroups"),
+        _created(SYSTEM),
+        lambda target: {"group_name": f"made{target.number}", "group_type": 3},
+    ),
+    Operation("searchUserGroups", "GET", _fixed("/usergroups/search?groupname=o"), KNOWN),
+    Operation("getUserGroup", "GET", _group, SYSTEM),
+    Operation("updateUserGroup", "PUT", _group, SYSTEM, lambda target: {"group_name": f"renamed{target.number}"}),
+    Operation("deleteUserGroup", "DELETE", _group, SYSTEM),
     Operation("listUsers", "GET", _fixed("/users"), SYSTEM),
     Operation("createUser", "POST", _fixed("/users"), _created(SYSTEM), _new_user),
     Operation("getCurrentUserInfo", "GET", _fixed("/users/current"), "401 200 200 200 200 200 200 200 412 412"),
@@ -309,6 +341,7 @@ async def _target(world: World) -> Target:
         await world.user(),
         await world.system_robot(),
         number,
+        await world.groups.create(NewGroup(GroupType.OIDC, f"group{number}"), actor="admin"),
         await world.labels.create(None, LabelFacts(name=f"label{number}")),
         await world.labels.create(team.id, LabelFacts(name=f"label{number}")),
     )

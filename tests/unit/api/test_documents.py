@@ -35,12 +35,14 @@ OURS_READ: dict[tuple[str, str], dict[str, Any]] = {("RobotSec", "grace_seconds"
 # What the request of a name that two definitions would have is called here.
 READ_AS = {
     "AccessReq": "Access",
+    "CVEAllowlistItemReq": "CVEAllowlistItem",
     "CVEAllowlistReq": "CVEAllowlist",
     "LabelReq": "Label",
     "ProjectMetadataReq": "ProjectMetadata",
     "RobotPermissionReq": "RobotPermission",
     "RobotSecReq": "RobotSec",
     "RobotUpdate": "Robot",
+    "UserGroupReq": "UserGroup",
 }
 
 
