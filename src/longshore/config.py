@@ -117,6 +117,10 @@ class Settings(BaseSettings):
         timedelta(seconds=300), description="after that: how long transfers may take to finish"
     )
     trash_days: float = Field(7, ge=0, le=3650, description="how long deleted things can be restored; 0 is no undo")
+    trash_limit: str | None = Field(
+        None,
+        description="how much of one project can be restored (a size such as 100GiB): the oldest deletions go before",
+    )
     reclaim_delay: Duration = Field(timedelta(hours=24), description="from unreferenced to bytes gone; 0 for tests")
     token_expiry: Duration = Field(timedelta(minutes=30), description="how long a registry token is good")
     config_overwrite_json: SecretStr | None = Field(
@@ -210,6 +214,13 @@ class Settings(BaseSettings):
             raise ValueError("must be a size such as 512MiB or a percentage such as 1%")
         return value
 
+    @field_validator("trash_limit")
+    @classmethod
+    def _trash(cls, value: str | None) -> str | None:
+        if value is not None and (_SIZE.fullmatch(value.strip()) is None or value.strip().endswith("%")):
+            raise ValueError("must be a size such as 100GiB; leave it out for no limit")
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def _key(cls, value: SecretStr | None) -> SecretStr | None:
@@ -270,12 +281,22 @@ class Settings(BaseSettings):
         match = _SIZE.fullmatch(self.storage_reserve.strip())
         if match is None:
             raise AssertionError
-        number, unit = float(match[1]), (match[2] or "B").upper()
-        if unit == "%":
-            return min(int(total * number / 100), 512 * 1024 * 1024)
-        powers = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-        base = 1024 if "I" in unit or len(unit) == 1 else 1000
-        return int(number * base ** powers[unit[0]])
+        if match[2] == "%":
+            return min(int(total * float(match[1]) / 100), 512 * 1024 * 1024)
+        return _bytes(match)
+
+    @property
+    def trash_limit_bytes(self) -> int | None:
+        """How many bytes of one project can be restored; None for any."""
+        match = None if self.trash_limit is None else _SIZE.fullmatch(self.trash_limit.strip())
+        return None if match is None else _bytes(match)
+
+
+def _bytes(size: re.Match[str]) -> int:
+    unit = (size[2] or "B").upper()
+    powers = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+    base = 1024 if "I" in unit or len(unit) == 1 else 1000
+    return int(float(size[1]) * base ** powers[unit[0]])
 
 
 def load_settings(config: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:

@@ -14,9 +14,14 @@ from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
+from longshore.api.browser import Browsers
+from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
+from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
 from longshore.artifacts.describing import Describer
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
 from longshore.config import Settings
 from longshore.database.connection import Database
@@ -28,10 +33,13 @@ from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
 from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.sessions import Sessions
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
@@ -51,6 +59,7 @@ from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.reclaim import Reclaim
 from longshore.registry.referrers import Listings
+from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
 from longshore.robots.credentials import RobotCredentials
@@ -113,6 +122,8 @@ class _Ground:
     sign_in: SignIn
     tokens: TokenService
     authenticator: Authenticator
+    access_tokens: AccessTokens
+    browsers: Browsers
 
 
 async def open_instance(settings: Settings, secret_key: bytes, database: Database) -> Instance:
@@ -154,12 +165,16 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
     configuration = ConfigurationService(
         database, configurations, Sealing(secret_key, SEALED_CONFIGURATION), has_people=lambda: _has_people(users)
     )
+    access_tokens = AccessTokens(database, TokenSecrets(secret_key))
     sign_in = SignIn(
         UserCredentials(database, passwords),
         RobotCredentials(database, secrets, configurations=configurations),
         Throttle(database),
         configurations=configurations,
+        access_tokens=access_tokens,
+        is_access_token=is_access_token,
     )
+    sessions = Sessions(database, configurations, secret_key)
     tokens = TokenService(secret_key)
     return _Ground(
         database=database,
@@ -170,11 +185,13 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
         secrets=secrets,
         users=users,
         robots=robots,
-        access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}),
+        access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}, tokens=access_tokens),
         configuration=configuration,
         sign_in=sign_in,
         tokens=tokens,
         authenticator=Authenticator(tokens, sign_in),
+        access_tokens=access_tokens,
+        browsers=Browsers(sessions, sign_in, users, CSRF(secret_key), configurations),
     )
 
 
@@ -197,8 +214,8 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
         delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
         describer=Describer(Contents(database, store, blobs), manifests),
         listings=Listings(database),
-        manifests=manifests,
         pull_log=PullLog(database, ground.configurations),
+        manifests=manifests,
         pulls=pulls,
         tags=Tags(database, periods),
         tokens=TokenEndpoint(
@@ -212,10 +229,16 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
 
 
 def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
+    contents = Contents(ground.database, ground.store, Blobs(ground.database, ground.periods))
+    labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
+        access_tokens=ground.access_tokens,
         audit=AuditQueries(ground.database),
+        additions=Additions(ground.database, contents),
+        artifact_queries=ArtifactQueries(ground.database, labels),
         authenticator=ground.authenticator,
+        browsers=ground.browsers,
         configuration=ground.configuration,
         configurations=ground.configurations,
         projects=ProjectService(ground.database, ground.periods),
@@ -226,11 +249,15 @@ def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awai
         groups=GroupService(ground.database),
         group_queries=GroupQueries(ground.database),
         labels=LabelService(ground.database),
-        label_queries=LabelQueries(ground.database),
+        label_queries=labels,
+        manifest_deletion=ManifestDeletion(ground.database, ground.periods),
+        repository_deletion=RepositoryDeletion(ground.database, ground.periods),
+        repository_queries=RepositoryQueries(ground.database),
         quotas=QuotaService(ground.database),
         quota_queries=QuotaQueries(ground.database),
         robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
+        tags=Tags(ground.database, ground.periods),
         search=SearchQueries(ground.database),
         statistics=StatisticQueries(ground.database),
         health=Refreshed(health).states,

@@ -61,6 +61,9 @@ ARTIFACT_CREATE: Final = Permission("artifact", "create")
 ARTIFACT_READ: Final = Permission("artifact", "read")
 ARTIFACT_LIST: Final = Permission("artifact", "list")
 ARTIFACT_DELETE: Final = Permission("artifact", "delete")
+ARTIFACT_ADDITION_READ: Final = Permission("artifact-addition", "read")
+ARTIFACT_LABEL_CREATE: Final = Permission("artifact-label", "create")
+ARTIFACT_LABEL_DELETE: Final = Permission("artifact-label", "delete")
 TAG_CREATE: Final = Permission("tag", "create")
 TAG_LIST: Final = Permission("tag", "list")
 TAG_DELETE: Final = Permission("tag", "delete")
@@ -115,13 +118,17 @@ CONFIGURATION_UPDATE: Final = Permission("configuration", "update")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who was recognised; `access_version` is what it was then (see `AccessService.authorise`)."""
+    """Somebody who was recognised; `access_version` is what it was then (see `AccessService.authorise`).
+
+    `token_id` is the access token that a person came with, 0 for none: what such a token may is asked for with each request.
+    """
 
     kind: PrincipalKind
     id: int
     name: str
     sysadmin: bool
     access_version: int
+    token_id: int = 0
 
     @property
     def actor(self) -> str:
@@ -138,7 +145,7 @@ INTERNAL: Final = Principal(PrincipalKind.INTERNAL, 0, "longshore", sysadmin=Tru
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What a robot may do: in the system, in every project, and in projects by id."""
+    """What a robot may do, or an access token at most: in the system, in every project, and in projects by id."""
 
     system: frozenset[Permission] = frozenset()
     everywhere: frozenset[Permission] = frozenset()
@@ -158,12 +165,14 @@ class Account:
     """The present state of a user or robot that exists, isn't deleted and isn't disabled.
 
     `expires_at` is in microseconds since 1970, None for never; `grants` is None for users, whose rights are their roles.
+    `limit` is what the access token that somebody came with allows at most; None without one, or when it allows everything.
     """
 
     access_version: int
     sysadmin: bool
     expires_at: int | None = None
     grants: Grants | None = None
+    limit: Grants | None = None
 
 
 @dataclass(frozen=True, slots=True)

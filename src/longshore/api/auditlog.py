@@ -18,13 +18,16 @@ from longshore.api.documents.auditlog import (
     shown_log,
 )
 from longshore.api.lists import answer_list
+from longshore.api.paging import Page
+from longshore.api.places import project_named
 from longshore.api.request import APIRequest
 from longshore.api.serialising import answer
 from longshore.audit.entries import HARBORS_TYPES, OURS
 from longshore.audit.models import Record
+from longshore.listing.models import Wanted
 from longshore.projects.models import Visibility
 
-_Document = TypeVar("_Document")
+_Shown = TypeVar("_Shown")
 
 
 class AuditLogController(Controller):
@@ -33,12 +36,14 @@ class AuditLogController(Controller):
     @get("/api/v2.0/audit-logs", operation_id="listAuditLogs")
     async def logs(self, request: APIRequest) -> Response[list[AuditLog]]:
         """The log in its old form."""
-        return await _answer(request, await _visible(request), shown_log)
+        page, wanted = request.page(), request.wanted()
+        return await _answer(request, page, wanted, await _visible(request), shown_log)
 
     @get("/api/v2.0/auditlog-exts", operation_id="listAuditLogExts")
     async def extended_logs(self, request: APIRequest) -> Response[list[AuditLogExt]]:
         """The log."""
-        return await _answer(request, await _visible(request), shown_ext)
+        page, wanted = request.page(), request.wanted()
+        return await _answer(request, page, wanted, await _visible(request), shown_ext)
 
     @get("/api/v2.0/auditlog-exts/events", operation_id="listAuditLogEventTypes")
     async def event_types(self, request: APIRequest) -> Response[list[AuditLogEventType]]:
@@ -53,12 +58,14 @@ class ProjectLogController(Controller):
     @get("/api/v2.0/projects/{project_name:str}/logs", operation_id="getLogs")
     async def logs(self, request: APIRequest, project_name: FromPath[str]) -> Response[list[AuditLog]]:
         """The log in its old form."""
-        return await _answer(request, await _of_project(request, project_name), shown_log)
+        page, wanted = request.page(), request.wanted()
+        return await _answer(request, page, wanted, await _of_project(request, project_name), shown_log)
 
     @get("/api/v2.0/projects/{project_name:str}/auditlog-exts", operation_id="getLogExts")
     async def extended_logs(self, request: APIRequest, project_name: FromPath[str]) -> Response[list[AuditLogExt]]:
         """The log."""
-        return await _answer(request, await _of_project(request, project_name), shown_ext)
+        page, wanted = request.page(), request.wanted()
+        return await _answer(request, page, wanted, await _of_project(request, project_name), shown_ext)
 
 
 async def _visible(request: APIRequest) -> Visibility:
@@ -70,16 +77,14 @@ async def _visible(request: APIRequest) -> Visibility:
 
 
 async def _of_project(request: APIRequest, segment: str) -> Visibility:
-    named = request.project_name(segment)
+    named = project_named(segment)
     project = await request.services.access.authorise_project(request.caller, LOG_LIST, named)
     return Visibility(public=False, project_ids=frozenset({project.id}))
 
 
 async def _answer(
-    request: APIRequest, visible: Visibility, show: Callable[[Record], _Document]
-) -> Response[list[_Document]]:
-    page, wanted = request.page(), request.wanted()
-
+    request: APIRequest, page: Page, wanted: Wanted, visible: Visibility, show: Callable[[Record], _Shown]
+) -> Response[list[_Shown]]:
     async def load(offset: int, limit: int) -> tuple[list[Record], int]:
         return await request.services.audit.page(visible, wanted, offset=offset, limit=limit)
 

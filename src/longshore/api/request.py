@@ -17,9 +17,8 @@ from longshore.api.serialising import Read, read
 from longshore.api.services import APIServices
 from longshore.edge.request import Request
 from longshore.listing.models import Wanted
-from longshore.oci.digest import Digest
-from longshore.oci.errors import BadRequest, Unprocessable
-from longshore.oci.names import ProjectName, RepositoryName, TagName, parse_reference
+from longshore.oci.errors import Unprocessable
+from longshore.oci.names import ProjectName
 
 _ID: Final = re.compile(r"-?[0-9]{1,18}")
 _LONGEST_NAME: Final = 255
@@ -110,34 +109,6 @@ class APIRequest(FrameworkRequest[Any, Any, Any]):
             return int(text)
         return ProjectName(text) if len(text) <= _LONGEST_NAME else _IMPOSSIBLE
 
-    def project_name(self, segment: str) -> ProjectName:
-        """The project that a segment `{project_name}` names: never by number, whatever it looks like.
-
-        A name that breaks the rules is that of a project which doesn't exist.
-        """
-        text = unquote(segment, errors="replace")
-        return ProjectName(text) if len(text) <= _LONGEST_NAME else _IMPOSSIBLE
-
-    def repository(self, project_segment: str, repository_segment: str) -> RepositoryName:
-        """The repository that the segments `{project_name}` and `{repository_name}` name.
-
-        Its slashes are encoded once (`a%2Fb`) or twice (`a%252Fb`). A name that breaks the rules is that of a repository
-        which doesn't exist.
-        """
-        project = self.project_name(project_segment)
-        return RepositoryName(f"{project}/{_decoded(repository_segment)}", project)
-
-    def reference(self, segment: str) -> TagName | Digest:
-        """The tag or digest that a segment `{reference}` or `{tag_name}` names an artifact by.
-
-        One that breaks the rules is a tag that no artifact has.
-        """
-        text = _decoded(segment)
-        try:
-            return parse_reference(text)
-        except BadRequest:
-            return TagName(text)
-
 
 def parse_id(segment: str, name: str) -> int:
     """The number that a segment of a path is.
@@ -148,9 +119,3 @@ def parse_id(segment: str, name: str) -> int:
     if _ID.fullmatch(segment) is None:
         raise Unprocessable(f"{name} in path must be of type int64: {segment[:100]!a}")
     return int(segment)
-
-
-def _decoded(segment: str) -> str:
-    """The text that a segment is, which clients encode once or twice; what can't be stored is no name of anything."""
-    text = unquote(unquote(segment, errors="replace"), errors="replace")
-    return text if len(text) <= _LONGEST_NAME and "\0" not in text else ""

@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.api.browser import Browsers
+from longshore.artifacts.additions import Additions
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
 from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.labels.queries import LabelQueries
@@ -20,6 +25,9 @@ from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
+from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.repository_deletion import RepositoryDeletion
+from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
 from longshore.search.queries import SearchQueries
@@ -45,8 +53,12 @@ class APIServices:
     """
 
     access: AccessService
+    access_tokens: AccessTokens
     audit: AuditQueries
+    additions: Additions
+    artifact_queries: ArtifactQueries
     authenticator: Authenticator
+    browsers: Browsers
     configuration: ConfigurationService
     configurations: Configurations
     projects: ProjectService
@@ -58,10 +70,14 @@ class APIServices:
     group_queries: GroupQueries
     labels: LabelService
     label_queries: LabelQueries
+    manifest_deletion: ManifestDeletion
+    repository_deletion: RepositoryDeletion
+    repository_queries: RepositoryQueries
     quotas: QuotaService
     quota_queries: QuotaQueries
     robots: RobotService
     robot_queries: RobotQueries
+    tags: Tags
     search: SearchQueries
     statistics: StatisticQueries
     health: Health = _nothing_to_check

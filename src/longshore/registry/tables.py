@@ -106,6 +106,16 @@ repositories = Table(
         "deleted_at",
         where="listed_at IS NOT NULL AND deleted_at IS NULL",
     ),
+    # The same without a project, for who sees all of them.
+    partial_index(
+        "ix_repositories_newest",
+        "created_at",
+        "id",
+        "project_id",
+        "listed_at",
+        "deleted_at",
+        where="listed_at IS NOT NULL AND deleted_at IS NULL",
+    ),
     sqlite_autoincrement=True,
 )
 

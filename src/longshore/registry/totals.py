@@ -18,12 +18,8 @@ REPOSITORIES: Final = "repositories"
 PUBLIC_REPOSITORIES: Final = "repositories.public"
 
 OF_PROJECTS: Final = (
+    *(f"members.{role}" for role in ("project_admin", "maintainer", "developer", "guest", "limited_guest")),
     "labels",
-    "members.project_admin",
-    "members.maintainer",
-    "members.developer",
-    "members.guest",
-    "members.limited_guest",
     "robots",
 )
 """Lists that each project has, and that go with it."""

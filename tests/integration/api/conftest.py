@@ -19,7 +19,13 @@ from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.api.app import build_api
+from longshore.api.browser import Browsers
+from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
+from longshore.artifacts.additions import Additions
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
 from longshore.audit.service import Recorder
 from longshore.database.connection import Connection, Database
@@ -31,12 +37,15 @@ from longshore.edge.request import Request
 from longshore.events.sequencer import Sequencer
 from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
 from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.sessions import Sessions
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.oci.names import ProjectName
@@ -45,6 +54,11 @@ from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
+from longshore.registry.blobs import Blobs
+from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.periods import Periods
+from longshore.registry.repository_deletion import RepositoryDeletion
+from longshore.registry.tags import Tags
 from longshore.robots.credentials import RobotCredentials
 from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
@@ -52,6 +66,7 @@ from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.search.queries import SearchQueries
 from longshore.search.statistics import StatisticQueries
+from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations
 from longshore.system.sealing import Sealing
 from longshore.system.service import ConfigurationService
@@ -62,7 +77,7 @@ KEY = b"k" * 32
 PASSWORD = "Secret-1234"
 SYSTEM_ONLY = frozenset({Permission("project", "list")})
 
-_TABLES = ("projects", "project_members", "project_metadata", "users", "robots", "labels")
+_TABLES = ("projects", "project_members", "project_metadata", "users", "robots", "labels", "access_tokens")
 _ROWS = {name: Statement(f"SELECT * FROM {name} ORDER BY 1, 2") for name in _TABLES}
 
 
@@ -89,7 +104,7 @@ class Team:
 class World:
     """All services behind the API over one database, and clients to call it."""
 
-    def __init__(self, database: Database, stack: AsyncExitStack) -> None:
+    def __init__(self, database: Database, store: OpenedStore, stack: AsyncExitStack) -> None:
         database = self.database = CountingDatabase(database)
         self.passwords = Passwords(memory_kib=64)
         stack.callback(self.passwords.close)
@@ -101,8 +116,11 @@ class World:
         self.robots = RobotService(database, secrets, self.configurations)
         self.robot_queries = RobotQueries(database)
         self.labels, self.label_queries = LabelService(database), LabelQueries(database)
+        self.access_tokens = AccessTokens(database, TokenSecrets(KEY))
         self.access = AccessService(
-            database, {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries}
+            database,
+            {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries},
+            tokens=self.access_tokens,
         )
         self.tokens = TokenService(KEY)
         sign_in = SignIn(
@@ -110,30 +128,44 @@ class World:
             RobotCredentials(database, secrets, configurations=self.configurations),
             Throttle(database),
             configurations=self.configurations,
+            access_tokens=self.access_tokens,
+            is_access_token=is_access_token,
         )
         configuration = ConfigurationService(
             database, self.configurations, Sealing(KEY, "configuration"), has_people=self.has_people
         )
+        self.sessions = Sessions(database, self.configurations, KEY)
+        self.proxies = TrustedProxies()
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
+        periods = Periods()
+        contents = Contents(database, store, Blobs(database, periods))
         self.services = APIServices(
             access=self.access,
+            access_tokens=self.access_tokens,
             audit=AuditQueries(database),
+            additions=Additions(database, contents),
+            artifact_queries=ArtifactQueries(database, self.label_queries),
             authenticator=Authenticator(self.tokens, sign_in),
+            browsers=Browsers(self.sessions, sign_in, self.user_queries, CSRF(KEY), self.configurations),
             configuration=configuration,
-            configurations=self.configurations,
-            labels=self.labels,
-            label_queries=self.label_queries,
-            quotas=QuotaService(database),
-            quota_queries=QuotaQueries(database),
             projects=self.projects,
             project_queries=self.project_queries,
             users=self.users,
             user_queries=self.user_queries,
-            robots=self.robots,
-            robot_queries=self.robot_queries,
             allowlists=self.allowlists,
+            configurations=self.configurations,
             groups=self.groups,
             group_queries=self.group_queries,
+            labels=self.labels,
+            label_queries=self.label_queries,
+            manifest_deletion=ManifestDeletion(database, periods),
+            repository_deletion=RepositoryDeletion(database, periods),
+            repository_queries=RepositoryQueries(database),
+            quotas=QuotaService(database),
+            quota_queries=QuotaQueries(database),
+            robots=self.robots,
+            robot_queries=self.robot_queries,
+            tags=Tags(database, periods),
             search=SearchQueries(database),
             statistics=StatisticQueries(database),
             health=self._health,
@@ -161,7 +193,7 @@ class World:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the composition root does before it calls the API."""
-        scope["state"] = {"request": Request(scope, receive, proxies=TrustedProxies(), body_seconds=5)}
+        scope["state"] = {"request": Request(scope, receive, proxies=self.proxies, body_seconds=5)}
         await self.api(scope, receive, send)
 
     async def client(self, account: Account | None) -> httpx.AsyncClient:
@@ -217,9 +249,9 @@ class World:
 
 
 @pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
+async def world(database: Database, store: OpenedStore) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        made = World(database, stack)
+        made = World(database, store, stack)
         await ensure_admin(database, made.passwords, password=PASSWORD)
         yield made
 

@@ -13,8 +13,10 @@ from longshore.access.models import Role
 from longshore.api.app import CONTROLLERS
 from longshore.groups.models import GroupType, NewGroup
 from longshore.labels.models import LabelFacts
+from tests.builders import World as Registry
 
 if TYPE_CHECKING:
+    from longshore.storage.port import OpenedStore
     from tests.integration.api.conftest import Account, Team, World
 
 COLUMNS = (
@@ -35,9 +37,11 @@ EVERYBODY = "200 200 200 200 200 200 200 200 200 200"
 KNOWN = "401 200 200 200 200 200 200 200 200 200"
 MEMBERS = "401 403 200 200 200 200 200 200 200 403"
 GUESTS = "401 403 403 200 200 200 200 200 200 403"
+DEVELOPERS = "401 403 403 403 200 200 200 200 200 403"
 MAINTAINERS = "401 403 403 403 403 200 200 200 200 403"
 ADMINS = "401 403 403 403 403 403 200 200 200 403"
 PEOPLE_ADMINS = "401 403 403 403 403 403 200 200 403 403"
+PEOPLE = "401 200 200 200 200 200 200 200 412 412"
 SYSTEM = "401 403 403 403 403 403 403 200 403 200"
 SYSADMIN = "401 403 403 403 403 403 403 200 403 403"
 
@@ -65,6 +69,8 @@ class Operation:
     expected: str
     body: Callable[[Target], Any] | None = None
     case: str = ""
+    pushed: bool = False
+    """Whether the project has to have an image."""
 
     def __str__(self) -> str:
         return f"{self.name}{self.case and '-'}{self.case}"
@@ -76,6 +82,10 @@ def _created(expected: str) -> str:
 
 def _project(suffix: str = "") -> Callable[[Target], str]:
     return lambda target: f"/projects/{target.team.name}{suffix}"
+
+
+def _artifact(suffix: str = "") -> Callable[[Target], str]:
+    return _project(f"/repositories/app/artifacts/v1{suffix}")
 
 
 def _member(target: Target) -> str:
@@ -134,6 +144,10 @@ def _update_system_robot(target: Target) -> Any:
 def _new_user(target: Target) -> Any:
     name = f"made{target.number}"
     return {"username": name, "email": f"{name}@x.test", "realname": name, "password": "Secret-1234"}
+
+
+def _new_token(target: Target) -> Any:
+    return {"name": f"made{target.number}", "duration": 1}
 
 
 def _profile(target: Target) -> Any:
@@ -208,7 +222,16 @@ OPERATIONS = (
     Operation("deleteUserGroup", "DELETE", _group, SYSTEM),
     Operation("listUsers", "GET", _fixed("/users"), SYSTEM),
     Operation("createUser", "POST", _fixed("/users"), _created(SYSTEM), _new_user),
-    Operation("getCurrentUserInfo", "GET", _fixed("/users/current"), "401 200 200 200 200 200 200 200 412 412"),
+    Operation("getCurrentUserInfo", "GET", _fixed("/users/current"), PEOPLE),
+    Operation("getCurrentUserPermissions", "GET", _fixed("/users/current/permissions?scope=/project/1"), KNOWN),
+    Operation("searchUsers", "GET", _fixed("/users/search?username=a"), KNOWN),
+    Operation("setUserDisabled", "PUT", _user("/disabled"), SYSTEM, lambda _: {"disabled": True}),
+    Operation("setCliSecret", "PUT", _user("/cli_secret"), KNOWN.replace("200", "412"), lambda _: {"secret": ""}),
+    Operation("listAccessTokens", "GET", _fixed("/users/current/tokens"), PEOPLE),
+    Operation("createAccessToken", "POST", _fixed("/users/current/tokens"), _created(PEOPLE), _new_token),
+    Operation("deleteAccessToken", "DELETE", _fixed("/users/current/tokens/1"), PEOPLE.replace("200", "404")),
+    Operation("listAccessTokensOfUser", "GET", _user("/tokens"), SYSTEM),
+    Operation("deleteAccessTokenOfUser", "DELETE", _user("/tokens/1"), SYSTEM.replace("200", "404")),
     Operation("getUser", "GET", _user(), SYSTEM),
     Operation("deleteUser", "DELETE", _user(), SYSTEM),
     Operation("updateUserProfile", "PUT", _user(), SYSTEM, _profile),
@@ -245,6 +268,29 @@ OPERATIONS = (
     Operation("UpdateLabel", "PUT", _project_label, MAINTAINERS, lambda _: {"name": "new"}, case="project"),
     Operation("DeleteLabel", "DELETE", _label, SYSTEM, case="global"),
     Operation("DeleteLabel", "DELETE", _project_label, MAINTAINERS, case="project"),
+    Operation("listAllRepositories", "GET", _fixed("/repositories"), EVERYBODY),
+    Operation("listRepositories", "GET", _project("/repositories"), MEMBERS),
+    Operation("getRepository", "GET", _project("/repositories/app"), MEMBERS, pushed=True),
+    Operation("listArtifactsOfProject", "GET", _project("/artifacts"), MEMBERS),
+    Operation("listArtifacts", "GET", _project("/repositories/app/artifacts"), MEMBERS),
+    Operation("getArtifact", "GET", _artifact(), MEMBERS, pushed=True),
+    Operation("deleteRepository", "DELETE", _project("/repositories/app"), MAINTAINERS, pushed=True),
+    Operation("deleteArtifact", "DELETE", _artifact(), MAINTAINERS, pushed=True),
+    Operation("deleteTag", "DELETE", _artifact("/tags/v1"), MAINTAINERS, pushed=True),
+    Operation(
+        "addLabel", "POST", _artifact("/labels"), DEVELOPERS, lambda target: {"id": target.project_label}, pushed=True
+    ),
+    Operation(
+        "removeLabel",
+        "DELETE",
+        lambda target: f"{_artifact('/labels')(target)}/{target.project_label}",
+        DEVELOPERS.replace("200", "404"),
+        pushed=True,
+    ),
+    Operation("getVulnerabilitiesAddition", "GET", _artifact("/additions/vulnerabilities"), MEMBERS, pushed=True),
+    Operation("getAddition", "GET", _artifact("/additions/build_history"), MEMBERS, pushed=True),
+    Operation("listTags", "GET", _artifact("/tags"), MEMBERS, pushed=True),
+    Operation("listAccessories", "GET", _artifact("/accessories"), MEMBERS, pushed=True),
     Operation("listQuotas", "GET", _fixed("/quotas"), SYSTEM),
     Operation("getQuota", "GET", lambda target: f"/quotas/{target.team.id}", SYSTEM),
     # As in the system scope of robots: quota is RUL there.
@@ -303,7 +349,7 @@ def test_every_operation_is_in_the_matrix() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-async def test_matrix(world: World, admin: Account, operation: Operation) -> None:
+async def test_matrix(world: World, admin: Account, operation: Operation, store: OpenedStore) -> None:
     """Every caller gets the status that Harbor's matrix says."""
     outsider, robot = await world.user("outsider"), await world.system_robot()
 
@@ -321,9 +367,10 @@ async def test_matrix(world: World, admin: Account, operation: Operation) -> Non
         return others.get(column)
 
     answers = {}
-    shared = await _target(world)
+    registry = Registry(world.database, store) if operation.pushed else None
+    shared = await _target(world, registry)
     for column in COLUMNS:
-        target = shared if operation.method in {"GET", "HEAD"} else await _target(world)
+        target = shared if operation.method in {"GET", "HEAD"} else await _target(world, registry)
         client = await world.client(await somebody(column, target.team))
         body = None if operation.body is None else operation.body(target)
         answer = await client.request(operation.method, operation.path(target), json=body)
@@ -334,14 +381,18 @@ async def test_matrix(world: World, admin: Account, operation: Operation) -> Non
     assert answers == dict(zip(COLUMNS, operation.expected.split(), strict=True))
 
 
-async def _target(world: World) -> Target:
+async def _target(world: World, registry: Registry | None) -> Target:
     team, number = await world.team(), world.number
+    group = NewGroup(GroupType.OIDC, f"group{number}")
+    group_id = await world.groups.create(group, actor="admin")
+    if registry is not None:
+        await registry.image(team.id, registry.layer(), tags=["v1"])
     return Target(
         team,
         await world.user(),
         await world.system_robot(),
         number,
-        await world.groups.create(NewGroup(GroupType.OIDC, f"group{number}"), actor="admin"),
+        group_id,
         await world.labels.create(None, LabelFacts(name=f"label{number}")),
         await world.labels.create(team.id, LabelFacts(name=f"label{number}")),
     )

@@ -149,14 +149,15 @@ def _responses(path: str, method: str, reading: Reading, schemas: _Schemas) -> d
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in told},
     }
     if reading.content is not None and method != "HEAD":
-        schema = schemas.of(reading.content) if _is_document(reading.content) else {"type": "string"}
+        written = {"type": "object" if reading.media_type == "application/json" else "string"}
+        schema = schemas.of(reading.content) if _is_document(reading.content) else written
         success["content"] = {reading.media_type: {"schema": schema}}
     responses: dict[str, Any] = {str(reading.status): success}
     if method == "GET":
         responses["304"] = {"description": "It is still what `If-None-Match` says."}
-    for status in _refusals(path, method, reading):
-        responses[str(status)] = {"$ref": "#/components/responses/Error"}
-    responses["default"] = {"$ref": "#/components/responses/Error"}
+    # A HEAD has no envelope to say why.
+    refused = {"description": "It was refused."} if method == "HEAD" else {"$ref": "#/components/responses/Error"}
+    responses |= dict.fromkeys((*map(str, _refusals(path, method, reading)), "default"), refused)
     return responses
 
 

@@ -22,8 +22,10 @@ from longshore.api import paging, query, request, serialising
 from longshore.api.lists import answer_list
 from longshore.api.request import APIRequest
 
+ANYTHING: Final = "*/*"
+"""The media type of an answer that has that of what was pushed."""
+
 _PACKAGE: Final = "longshore.api"
-_REFERENCE: Final = {"schema": {"type": "string"}}
 _PAGE: Final = {
     "page": ("The page, from 1 on.", {"type": "integer", "default": 1}),
     "page_size": (
@@ -63,6 +65,7 @@ class Reading:
     media_type: str = "application/json"
     status: int = 200
     _seen: set[Any] = field(default_factory=set)
+    _loops: dict[str, list[Any]] = field(default_factory=dict)
 
     def read(self, function: FunctionType) -> None:
         """Reads a function and those of the package that it calls."""
@@ -71,7 +74,8 @@ class Reading:
         self._seen.add(function)
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
         known = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
-        for call in _calls(tree):
+        self._loops = _loops(tree, known)
+        for call in list(_calls(tree)):
             self._look(call, known)
 
     def _look(self, call: ast.Call, known: dict[str, Any]) -> None:
@@ -85,20 +89,31 @@ class Reading:
     def _parameter(self, call: ast.Call, called: Any) -> bool:
         """Whether the call asks for a parameter or a header by its name."""
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        texts = [each.value for each in call.args if isinstance(each, ast.Constant)]
+        texts = self._texts(call)
         if called is query.is_true:
             for inner in _calls(call.args[0]):
-                if getattr(inner.func, "attr", "") == "parameter" and isinstance(inner.args[0], ast.Constant):
-                    self.query[str(inner.args[0].value)] = ("", {"type": "boolean"})
+                if getattr(inner.func, "attr", "") == "parameter":
+                    self.query |= {text: ("", {"type": "boolean"}) for text in self._texts(inner)}
         elif called is query.parse_flag and texts:
-            self.query[str(texts[0])] = ("", {"type": "boolean"})
+            self.query[texts[0]] = ("", {"type": "boolean"})
         elif name == "parameter" and texts:
-            self.query.setdefault(str(texts[0]), ("", {"type": "string"}))
+            for text in texts:
+                self.query.setdefault(text, ("", {"type": "string"}))
         elif name in {"flag", "header"} and texts and isinstance(texts[0], bytes):
             self.headers.add(texts[0].decode())
         else:
             return False
         return True
+
+    def _texts(self, call: ast.Call) -> list[Any]:
+        """The constants that a call is given, also those that a loop runs over."""
+        texts: list[Any] = []
+        for each in call.args:
+            if isinstance(each, ast.Constant):
+                texts.append(each.value)
+            elif isinstance(each, ast.Name):
+                texts += self._loops.get(each.id, ())
+        return texts
 
     def _convention(self, call: ast.Call, called: Any, known: dict[str, Any]) -> bool:
         """Whether the call is one of those that mean the same everywhere."""
@@ -126,8 +141,11 @@ class Reading:
         for keyword in call.keywords if answers else ():
             if keyword.arg in {"status", "status_code"} and isinstance(keyword.value, ast.Constant):
                 self.status = int(str(keyword.value.value))
-            if keyword.arg == "media_type" and isinstance(keyword.value, ast.Constant):
-                self.media_type = str(keyword.value.value)
+            if keyword.arg == "media_type":
+                told = (
+                    keyword.value.value if isinstance(keyword.value, ast.Constant) else _evaluated(keyword.value, known)
+                )
+                self.media_type = str(told or ANYTHING).partition(";")[0]
         if called is serialising.created:
             self.created, self.status = True, 201
             if len(call.args) > 1:
@@ -142,6 +160,8 @@ def read_handler(handler: Any) -> Reading:
     shown = get_args(get_type_hints(function).get("return"))
     if shown and shown[0] is not Any:
         reading.content = shown[0]
+    elif reading.media_type == ANYTHING:
+        reading.content = bytes
     return reading
 
 
@@ -149,6 +169,20 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield node
+
+
+def _loops(tree: ast.AST, known: dict[str, Any]) -> dict[str, list[Any]]:
+    """What the variables of loops over a constant of the module are, one after the other."""
+    found: dict[str, list[Any]] = {}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.For) or not isinstance(node.iter, ast.Name):
+            continue
+        items = known.get(node.iter.id, ())
+        names = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
+        for place, name in enumerate(names):
+            if isinstance(name, ast.Name):
+                found[name.id] = [item[place] if len(names) > 1 else item for item in items]
+    return found
 
 
 def _called(function: ast.expr, known: dict[str, Any]) -> Any:

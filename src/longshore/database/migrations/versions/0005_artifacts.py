@@ -157,6 +157,12 @@ def _index() -> None:
         ["project_id", "created_at", "id", "listed_at", "deleted_at"],
         "listed_at IS NOT NULL AND deleted_at IS NULL",
     )
+    _partial(
+        "ix_repositories_newest",
+        "repositories",
+        ["created_at", "id", "project_id", "listed_at", "deleted_at"],
+        "listed_at IS NOT NULL AND deleted_at IS NULL",
+    )
     op.create_index("ix_tags_id", "tags", ["id"], unique=True)
 
 
