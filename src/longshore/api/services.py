@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
@@ -37,6 +37,7 @@ from longshore.search.queries import SearchQueries
 from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 from longshore.system.service import ConfigurationService
+from longshore.system.surroundings import Surroundings
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -51,6 +52,7 @@ class APIServices:
 
     Attributes:
         health: Tells the state of each component by its name: `healthy`, or what is wrong with it.
+        surroundings: What the instance stands on.
     """
 
     access: AccessService
@@ -85,3 +87,4 @@ class APIServices:
     search: SearchQueries
     statistics: StatisticQueries
     health: Health = _nothing_to_check
+    surroundings: Surroundings = field(default_factory=Surroundings)
