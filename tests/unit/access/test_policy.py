@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from longshore.access import policy
@@ -22,6 +24,7 @@ from longshore.access.models import (
 )
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.oci.names import ProjectName
+from tests.harbor_rights import PROJECT_ROBOTS, ROLE_COLUMNS, SYSTEM_ROBOTS, robot_permissions, role_permissions
 
 USER = Principal(PrincipalKind.USER, 3, "alice", sysadmin=False, access_version=1)
 ROBOT = Principal(PrincipalKind.ROBOT, 4, "robot$ci", sysadmin=False, access_version=1)
@@ -29,84 +32,36 @@ PRIVATE = ProjectFacts(7, ProjectName("secret"), False, "none", 1)
 PUBLIC = ProjectFacts(8, ProjectName("library"), True, "none", 1)
 PERSON = Account(access_version=1, sysadmin=False)
 
-# projectAdmin, maintainer, developer, guest, limitedGuest, anybody on a public project
-MATRIX = """
-project:read                 x x x x x x
-project:update               x - - - - -
-project:delete               x - - - - -
-member:create                x - - - - -
-member:list                  x x x x - -
-metadata:read                x x - - - -
-metadata:update              x - - - - -
-metadata:list                - - - - - -
-log:list                     x - - - - -
-label:create                 x x - - - -
-label:list                   x x x x - x
-quota:read                   x x x x x -
-repository:pull              x x x x x x
-repository:push              x x x - - -
-repository:read              x x x x x -
-repository:list              x x x x x x
-repository:update            x x x - - -
-repository:delete            x x - - - -
-tag-retention:operate        x x x - - -
-immutable-tag:create         x x - - - -
-immutable-tag:read           - - - - - -
-configuration:read           x x x x x -
-configuration:update         x - - - - -
-robot:create                 x - - - - -
-robot:list                   x x x x - -
-notification-policy:list     x x - - - -
-scan:create                  x x - - - -
-scan:read                    x x x x x x
-sbom:read                    x x x x x -
-scanner:create               x - - - - -
-artifact:create              x x x - - -
-artifact:read                x x x x x x
-artifact:delete              x x - - - -
-artifact-addition:read       x x x x x x
-tag:create                   x x x - - -
-tag:delete                   x x - - - -
-tag:list                     x x x x x x
-accessory:list               x x x x x x
-artifact-label:create        x x x - - -
-preheat-policy:list          x - - - - -
-export-cve:create            x x x - - -
-"""
-COLUMNS = (Role.PROJECT_ADMIN, Role.MAINTAINER, Role.DEVELOPER, Role.GUEST, Role.LIMITED_GUEST, None)
-CELLS = [
-    (column, Permission(*cells[0].split(":")), mark == "x")
-    for cells in (line.split() for line in MATRIX.split("\n") if line)
-    for column, mark in zip(COLUMNS, cells[1:], strict=True)
-]
+EVERY = sorted(policy.EVERYTHING)
 
 
-@pytest.mark.parametrize(("role", "permission", "allowed"), CELLS)
-def test_matrix(role: Role | None, permission: Permission, allowed: bool) -> None:
+@pytest.mark.parametrize(("role", "expected"), role_permissions().items())
+def test_matrix(role: Role | None, expected: frozenset[Permission]) -> None:
     """A role allows exactly what Harbor's matrix says; without one only a public project allows something."""
-    decision = policy.decide(USER, permission, PUBLIC if role is None else PRIVATE, account=PERSON, role=role)
-    assert decision.allowed is allowed
-    assert decision.reason.endswith(".")
+    project = PUBLIC if role is None else PRIVATE
+    decisions = [policy.decide(USER, permission, project, account=PERSON, role=role) for permission in EVERY]
+    assert {permission for permission, decision in zip(EVERY, decisions, strict=True) if decision.allowed} == expected
+    assert all(decision.reason.endswith(".") for decision in decisions)
+    if role is not None:
+        assert policy.ROLE_PERMISSIONS[role] == expected
 
 
-@pytest.mark.parametrize(
-    ("role", "count"),
-    [
-        (Role.PROJECT_ADMIN, 75),
-        (Role.MAINTAINER, 53),
-        (Role.DEVELOPER, 36),
-        (Role.GUEST, 20),
-        (Role.LIMITED_GUEST, 14),
-    ],
-)
-def test_role_sizes(role: Role, count: int) -> None:
-    """Each role has as many permissions as in Harbor."""
-    assert len(policy.ROLE_PERMISSIONS[role]) == count
+def test_roles_contain_one_another() -> None:
+    """Each role may do all that a lower one may, so that the strongest of several is all of them together."""
+    roles = [policy.ROLE_PERMISSIONS[role] for role in ROLE_COLUMNS if role is not None]
+    assert all(higher >= lower for higher, lower in pairwise(roles))
 
 
-def test_vocabulary_sizes() -> None:
-    """What anybody has in a public project, and what robots may be given, is as many permissions as in Harbor."""
-    assert (len(policy.PUBLIC_PERMISSIONS), len(GRANTABLE_IN_SYSTEM), len(GRANTABLE_IN_PROJECTS)) == (12, 70, 70)
+def test_sizes() -> None:
+    """The matrix was typed whole: each column has as many permissions as Harbor counts."""
+    assert [len(permissions) for permissions in role_permissions().values()] == [75, 53, 36, 20, 14, 12]
+
+
+def test_robots() -> None:
+    """Robots can be given exactly what Harbor gives, 70 permissions in the system and 70 in a project."""
+    assert robot_permissions(SYSTEM_ROBOTS) == GRANTABLE_IN_SYSTEM
+    assert robot_permissions(PROJECT_ROBOTS) == GRANTABLE_IN_PROJECTS
+    assert (len(GRANTABLE_IN_SYSTEM), len(GRANTABLE_IN_PROJECTS)) == (70, 70)
 
 
 def test_anonymous() -> None:
