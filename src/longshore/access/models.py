@@ -121,7 +121,7 @@ INTERNAL: Final = Principal(PrincipalKind.INTERNAL, 0, "longshore", sysadmin=Tru
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What a robot may do: in the system, in every project, and in projects by id."""
+    """What a robot may do, or an access token at most: in the system, in every project, and in projects by id."""
 
     system: frozenset[Permission] = frozenset()
     everywhere: frozenset[Permission] = frozenset()
@@ -141,12 +141,14 @@ class Account:
     """The present state of a user or robot that exists, isn't deleted and isn't disabled.
 
     `expires_at` is in microseconds since 1970, None for never; `grants` is None for users, whose rights are their roles.
+    `limit` is what the access token that somebody came with allows at most; None without one, or when it allows everything.
     """
 
     access_version: int
     sysadmin: bool
     expires_at: int | None = None
     grants: Grants | None = None
+    limit: Grants | None = None
 
 
 @dataclass(frozen=True, slots=True)
