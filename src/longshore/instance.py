@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from longshore.access.explaining import Explanations
 from longshore.access.models import PrincipalKind
 from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
@@ -46,6 +47,7 @@ from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import OpenedStore
+from longshore.system.configuration import Configurations
 from longshore.system.instance import ensure_instance
 
 _log = structlog.get_logger("longshore.instance")
@@ -173,6 +175,7 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
     return APIServices(
         access=ground.access,
         authenticator=ground.authenticator,
+        explanations=_explanations(ground),
         projects=ProjectService(ground.database, ground.periods),
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
@@ -180,6 +183,15 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         robots=RobotService(ground.database, ground.secrets),
         robot_queries=ground.robots,
         health=health,
+    )
+
+
+def _explanations(ground: _Ground) -> Explanations:
+    return Explanations(
+        ground.access,
+        {PrincipalKind.USER: ground.users, PrincipalKind.ROBOT: ground.robots},
+        ProjectQueries(ground.database),
+        Configurations(ground.database),
     )
 
 

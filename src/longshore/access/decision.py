@@ -35,12 +35,13 @@ _SUFFICIENT: Final[Mapping[Permission, frozenset[Permission]]] = {
 
 
 class Rule(Enum):
-    """What decides: the first five allow, the others refuse."""
+    """What decides: the first six allow, the others refuse."""
 
     ITSELF = "longshore-itself"
     SYSTEM_ADMINISTRATOR = "system-administrator"
     ROLE = "role"
     ROBOT = "robot-permission"
+    ROBOT_EVERYWHERE = "robot-permission-everywhere"
     PUBLIC_PROJECT = "public-project"
     DEAD_ACCOUNT = "no-such-account"
     REGISTRY_TOKEN = "registry-token-scope"  # noqa: S105 - the name of a rule
@@ -123,12 +124,22 @@ class Decision:
         return _remedy(self)
 
 
-_ALLOWING: Final = frozenset({Rule.ITSELF, Rule.SYSTEM_ADMINISTRATOR, Rule.ROLE, Rule.ROBOT, Rule.PUBLIC_PROJECT})
+_ALLOWING: Final = frozenset(
+    (
+        Rule.ITSELF,
+        Rule.SYSTEM_ADMINISTRATOR,
+        Rule.ROLE,
+        Rule.ROBOT,
+        Rule.ROBOT_EVERYWHERE,
+        Rule.PUBLIC_PROJECT,
+    )
+)
 _REASONS: Final[Mapping[Rule, str]] = {
     Rule.ITSELF: "Longshore itself may do everything.",
     Rule.SYSTEM_ADMINISTRATOR: "{who} is a system administrator.",
     Rule.ROLE: "The role {role} in {where} includes {permission}.",
     Rule.ROBOT: "{who} was given {permission} in {where}.",
+    Rule.ROBOT_EVERYWHERE: "{who} was given {permission} in every project.",
     Rule.PUBLIC_PROJECT: "{where} is public, which includes {permission}.",
     Rule.DEAD_ACCOUNT: "{who} is deleted, disabled or expired, or was changed since it logged in.",
     Rule.REGISTRY_TOKEN: "The token that {who} came with doesn't include {permission} in this repository.",
@@ -152,6 +163,7 @@ _REMEDIES: Final[Mapping[Rule, str]] = {
     Rule.PUBLIC_LACKS: _ROLE_REMEDY,
     Rule.NO_MEMBER: _ROLE_REMEDY,
     Rule.ROBOT: "{admins} can change what the robot was given.",
+    Rule.ROBOT_EVERYWHERE: "A system administrator can change what the robot was given.",
     Rule.ROBOT_LACKS: "{admins} can change what the robot was given, as far as robots can be given this.",
     Rule.PUBLIC_PROJECT: "{admins} can make it private.",
     Rule.DEAD_ACCOUNT: "A system administrator can look after the account; then log in again.",
@@ -173,7 +185,11 @@ def standing_in(principal: Principal, account: Account | None, project: ProjectF
     if account.sysadmin:
         own: tuple[Holding, ...] = (Holding(Rule.SYSTEM_ADMINISTRATOR, EVERYTHING),)
     elif account.grants is not None:
-        own = (Holding(Rule.ROBOT, account.grants.of_project(project.id)),)
+        everywhere = account.grants.everywhere
+        own = (
+            Holding(Rule.ROBOT, account.grants.of_project(project.id) - everywhere),
+            Holding(Rule.ROBOT_EVERYWHERE, everywhere),
+        )
     elif role is not None:
         own = (Holding(Rule.ROLE, ROLE_PERMISSIONS[role]),)
     else:

@@ -204,6 +204,48 @@ class AccessService:
             raise NotFound(f"The project {project} doesn't exist.")
         raise _refused_by_api(caller, f"{permission} in the project {project}")
 
+    async def decision_in_project(
+        self, principal: Principal, permission: Permission, project: ProjectName, *, token: frozenset[str] | None = None
+    ) -> Decision:
+        """What a request of the principal would be answered by, from the facts as they are now.
+
+        Args:
+            principal: Who would ask.
+            permission: What for.
+            project: Where.
+            token: The actions of the registry token that it would come with; None for any other way to log in.
+
+        Raises:
+            ServiceUnavailable: the database is away.
+        """
+        facts = await self._projects.fresh(project.value)
+        standing = await self._standing(principal, facts or _nowhere(project), recent=True)
+        reached = token is None or policy.token_action(permission) in token
+        return decide(standing, permission, contained=token is not None, reached=reached)
+
+    async def decision_in_system(self, principal: Principal, permission: Permission) -> Decision:
+        """What a request of the principal outside of projects would be answered by, from the facts as they are now.
+
+        Raises:
+            ServiceUnavailable: the database is away.
+        """
+        return await self._in_system(Caller(principal, None, ""), permission, recent=True)
+
+    async def authorise_administrator(self, caller: Caller) -> bool:
+        """Lets system administrators pass, and whoever administers a project; tells whether it is one of the system.
+
+        Raises:
+            Unauthorized: the caller is anonymous, came with a token of the registry, or its account is dead.
+            Denied: the caller administers nothing.
+        """
+        living = caller.scopes is None and await self._living(caller.principal, recent=True)
+        account = await self._account_of(caller.principal) if living else None
+        if account is not None and account.sysadmin:
+            return True
+        if account is not None and account.grants is None and await self._queries.administers(caller.principal.id):
+            return False
+        raise _refused_by_api(caller, "an administrator, of the system or of a project")
+
     async def authorise_system(self, caller: Caller, permission: Permission) -> None:
         """Lets an operation of the management API outside of projects pass.
 

@@ -17,6 +17,7 @@ from litestar import Controller, Litestar, Request, Response
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.access import AccessController
 from longshore.api.authentication import authenticate
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import NotServed, respond_to
@@ -37,6 +38,7 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    AccessController,
     HealthController,
     MemberController,
     PingController,

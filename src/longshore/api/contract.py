@@ -15,8 +15,11 @@ from longshore.api.errors import MethodNotAllowed, path_not_found
 from longshore.api.operations import OPERATIONS
 
 PREFIX: Final = "/api/v2.0"
-OURS: Final = (("GET", "/api/version", "getVersion"),)
-"""What Harbor serves besides its contract."""
+OURS: Final = (
+    ("GET", "/api/version", "getVersion"),
+    ("POST", f"{PREFIX}/access/explain", "explainAccess"),
+)
+"""What Harbor serves besides its contract, and what only we do."""
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from longshore.access.explaining import Explanations
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
 from longshore.identity.queries import UserQueries
@@ -32,6 +33,7 @@ class APIServices:
 
     access: AccessService
     authenticator: Authenticator
+    explanations: Explanations
     projects: ProjectService
     project_queries: ProjectQueries
     users: UserService

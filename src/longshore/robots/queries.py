@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from longshore.access.models import Account, Grants
+from longshore.access.models import Account, Grants, Principal, PrincipalKind
+from longshore.access.ports import Listed
+from longshore.access.sign_in import ROBOT_PREFIX
 from longshore.database.connection import Connection, Database, Row
 from longshore.database.statement import Statement
 from longshore.listing.columns import Column, Kind
@@ -50,6 +52,7 @@ def _list(whose: str, name: str) -> List:
 _SYSTEM_LIST, _PROJECT_LIST = _list(_OF_SYSTEM, "r.name"), _list(_OF_PROJECT, _WITH_PROJECT)
 _SYSTEM_NAME = Statement(f"{_ROBOT} AND r.{_OF_SYSTEM} AND r.name = :name")
 _PROJECT_NAME = Statement(f"{_ROBOT} AND r.{_OF_PROJECT} AND r.name = :name")
+_FOUND_IN_PROJECT = Statement(f"{_ROBOT} AND p.name = :project AND r.name = :name")
 _ACCOUNT = Statement(
     f"SELECT r.access_version, r.expires_at, r.level, r.permissions {_FROM} AND r.id = :id AND NOT r.disabled"
 )
@@ -69,6 +72,20 @@ class RobotQueries:
             return None
         grants = effective(from_json(row[3]), RobotLevel(row[2]))
         return Account(access_version=row[0], sysadmin=False, expires_at=row[1], grants=grants)
+
+    async def find(self, name: str) -> Listed | None:
+        """The robot that logs in with that name, whether or not it may now; None when there is none."""
+        project, plus, short = name.removeprefix(ROBOT_PREFIX).rpartition("+")
+        row = None
+        if name.startswith(ROBOT_PREFIX):
+            of = {"project": project} if plus else {}
+            row = await self._database.one(_FOUND_IN_PROJECT if plus else _SYSTEM_NAME, name=short, **of)
+        if row is None:
+            return None
+        principal = Principal(
+            PrincipalKind.ROBOT, row["id"], name, sysadmin=False, access_version=row["access_version"]
+        )
+        return Listed(principal, row["project_id"])
 
     async def robot(self, robot_id: int) -> Robot | None:
         """A robot by number; None when there is none."""

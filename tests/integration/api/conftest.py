@@ -12,7 +12,8 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from longshore.access.models import Permission, PrincipalKind, Role
+from longshore.access.explaining import Explanations
+from longshore.access.models import Permission, Principal, PrincipalKind, ProjectFacts, Role
 from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
@@ -40,6 +41,7 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
 from tests.integration.api.counting import CountingDatabase
 
 KEY = b"k" * 32
@@ -93,6 +95,12 @@ class World:
             APIServices(
                 access=self.access,
                 authenticator=Authenticator(self.tokens, sign_in),
+                explanations=Explanations(
+                    self.access,
+                    {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries},
+                    self.project_queries,
+                    Configurations(database),
+                ),
                 projects=self.projects,
                 project_queries=self.project_queries,
                 users=self.users,
@@ -142,6 +150,18 @@ class World:
         new = NewRobot(name=f"robot{self.number}", grants=grants, duration_days=NEVER, project=named)
         made = await self.robots.create(new, creator="admin")
         return Account(made.id, made.shown_name, made.secret)
+
+    async def principal(self, account: Account) -> Principal:
+        """Who a user is, recognised now."""
+        found = await self.user_queries.find(account.name)
+        assert found is not None
+        return found.principal
+
+    async def facts(self, project_id: int) -> ProjectFacts:
+        """What requests in a project are judged by."""
+        found = await self.project_queries.facts_by_id(project_id)
+        assert found is not None
+        return found
 
     async def system_robot(self) -> Account:
         """A robot that may do everything in the system that robots may, and nothing in projects."""

@@ -127,6 +127,28 @@ OPERATIONS = (
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
     Operation("getSystemInfo", "GET", _fixed("/systeminfo"), EVERYBODY),
+    Operation("getPermissions", "GET", _fixed("/permissions"), "401 403 403 403 403 403 200 200 403 403"),
+    Operation(
+        "explainAccess",
+        "POST",
+        _fixed("/access/explain"),
+        EVERYBODY,
+        lambda target: {"resource": "repository", "action": "push", "project": target.team.name},
+        case="own",
+    ),
+    Operation(
+        "explainAccess",
+        "POST",
+        _fixed("/access/explain"),
+        ADMINS,
+        lambda target: {
+            "principal": {"kind": "user", "name": target.victim.name},
+            "resource": "repository",
+            "action": "push",
+            "project": target.team.name,
+        },
+        case="others",
+    ),
     Operation("listProjects", "GET", _fixed("/projects"), EVERYBODY),
     Operation("headProject", "HEAD", lambda target: f"/projects?project_name={target.team.name}", KNOWN),
     Operation(

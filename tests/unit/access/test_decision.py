@@ -154,8 +154,8 @@ def test_robot() -> None:
 def test_contained() -> None:
     """Over the distribution API who may delete more may delete what it contains; elsewhere each has its own name."""
     standing = standing_in(ROBOT, _robot(everywhere=frozenset({REPOSITORY_DELETE})), PRIVATE, None)
-    assert _rule(standing, TAG_DELETE, contained=True) is Rule.ROBOT
-    assert _rule(standing, ARTIFACT_DELETE, contained=True) is Rule.ROBOT
+    assert _rule(standing, TAG_DELETE, contained=True) is Rule.ROBOT_EVERYWHERE
+    assert _rule(standing, ARTIFACT_DELETE, contained=True) is Rule.ROBOT_EVERYWHERE
     assert _rule(standing, TAG_DELETE) is Rule.ROBOT_LACKS
     lesser = standing_in(ROBOT, _robot(everywhere=frozenset({TAG_DELETE})), PRIVATE, None)
     assert _rule(lesser, ARTIFACT_DELETE, contained=True) is Rule.ROBOT_LACKS
