@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that were written for Harbor and know nothing of Longshore do their work here, each in an environment of its own.
 
-Their scenarios are in the folder `harbor`: each resource created, listed, filtered, sorted, paged to the end, changed and deleted.
+Their scenarios are in the folder `harbor`: each resource created, listed, filtered, sorted, paged to the end, changed, deleted.
 """
 
 from __future__ import annotations

@@ -68,10 +68,10 @@ def refused(status: int, call: Callable[..., Any], *arguments: Any, **options: A
     try:
         call(*arguments, **options)
     except ApiException as error:
-        assert error.status == status, (error.status, error.body)
-        assert '"errors"' in (error.body or ""), error.body
+        answered = (error.status, '"errors"' in (error.body or ""))
     else:
-        raise AssertionError(f"should have been refused with {status}")
+        answered = (0, False)
+    assert answered == (status, True), answered
 
 
 def scenario_project() -> None:
@@ -215,8 +215,9 @@ def scenario_robot() -> None:
     assert [one.name for one in listed] == [f"robot${project}+{name}" for name in sorted(names)]
     down = whole(robots.list_robot_with_http_info, q=of_project, sort="-name")
     assert [one.id for one in down] == [one.id for one in listed][::-1]
-    # As in Harbor robots are found by their names without prefix, a project's with the project before them.
-    found = robots.list_robot(q=f"{of_project},name={project}+botb")
+    # As in Harbor robots are found by their names without prefix, a project's with the project before them; and a plus sign
+    # has to survive the second unescaping of q.
+    found = robots.list_robot(q=f"{of_project},name={project}%2Bbotb")
     assert [one.id for one in found] == [made[0].id]
     shown = robots.get_robot_by_id(made[0].id)
     shown.description, shown.disable = "changed", True
@@ -228,7 +229,9 @@ def scenario_robot() -> None:
     for one in made:
         robots.delete_robot(one.id)
     assert whole(robots.list_robot_with_http_info, q=of_project) == []
-    system = [harbor.RobotPermission(kind="system", namespace="/", access=[harbor.Access(resource="project", action="list")])]
+    system = [
+        harbor.RobotPermission(kind="system", namespace="/", access=[harbor.Access(resource="project", action="list")])
+    ]
     name = unique("gen")
     one = robots.create_robot(harbor.RobotCreate(name=name, level="system", duration=-1, permissions=system))
     assert (one.name, one.expires_at) == (f"robot${name}", -1)
