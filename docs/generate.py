@@ -29,6 +29,7 @@ from pydantic.fields import FieldInfo
 import longshore
 import longshore.tables
 from longshore.access import policy, vocabulary
+from longshore.access.decision import explained_rules
 from longshore.access.models import Permission
 from longshore.api.app import CONTROLLERS
 from longshore.cli.main import app
@@ -333,6 +334,15 @@ def robot_permissions() -> str:
     return table(("Permission", "in a project", "in the system (`/`)"), rows)
 
 
+def access_rules() -> str:
+    """What decides, whether it allows, its reason and who can change it."""
+    rows = [
+        (code(rule.value), "yes" if allowed else "no", reason, remedy)
+        for rule, allowed, reason, remedy in explained_rules()
+    ]
+    return table(("Rule", "Allows", "Reason", "Who can change it"), rows)
+
+
 def _ordered(sets: Iterable[frozenset[Permission]]) -> list[Permission]:
     return sorted(frozenset[Permission]().union(*sets))
 
@@ -350,6 +360,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "tables": tables,
     "permissions": permissions,
     "robot-permissions": robot_permissions,
+    "access-rules": access_rules,
 }
 
 

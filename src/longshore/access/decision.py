@@ -7,7 +7,7 @@ and writes its reason only for who reads it, so that asking costs a look into a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -171,6 +171,13 @@ _REMEDIES: Final[Mapping[Rule, str]] = {
     Rule.ACCESS_TOKEN: "Its owner can make an access token that includes it.",
     Rule.READ_ONLY: "A system administrator can end the read-only mode.",
 }
+
+
+def explained_rules() -> Iterator[tuple[Rule, bool, str, str]]:
+    """Every rule with whether it allows, its reason and who can change it, with the words of the case in angle brackets."""
+    words = {name: f"<{name}>" for name in ("who", "permission", "where", "role", "admins", "giving")}
+    for rule in Rule:
+        yield rule, rule in _ALLOWING, _REASONS[rule].format(**words), _REMEDIES.get(rule, "").format(**words)
 
 
 def standing_in(principal: Principal, account: Account | None, project: ProjectFacts, role: Role | None) -> Standing:
