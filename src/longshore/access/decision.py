@@ -174,8 +174,8 @@ _REMEDIES: Final[Mapping[Rule, str]] = {
 
 
 def explained_rules() -> Iterator[tuple[Rule, bool, str, str]]:
-    """Every rule with whether it allows, its reason and who can change it, with the words of the case in angle brackets."""
-    words = {name: f"<{name}>" for name in ("who", "permission", "where", "role", "admins", "giving")}
+    """Every rule with whether it allows, its reason and who can change it, with the words of the case emphasised."""
+    words = {name: f"*{name}*" for name in ("who", "permission", "where", "role", "admins", "giving")}
     for rule in Rule:
         yield rule, rule in _ALLOWING, _REASONS[rule].format(**words), _REMEDIES.get(rule, "").format(**words)
 
