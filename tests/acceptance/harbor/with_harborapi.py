@@ -196,7 +196,8 @@ async def scenario_artifact(client: HarborAsyncClient) -> None:
     await client.delete_label(label_id)
     await client.copy_artifact(project, "copied", f"{project}/app@{oldest}")
     assert (await client.get_artifact(project, "copied", oldest)).digest == oldest
-    assert await client.get_artifact_build_history(project, "app", "v1")
+    history = await client.get_artifact_build_history(project, "app", "v1")
+    assert [entry.created_by for entry in history] == ["ADD layer-0 /"]
     assert len(await client.get_project_artifacts(project, page_size=2)) == 6
     await client.delete_artifact(project, "copied", oldest)
     await refused(NotFound, client.get_artifact(project, "copied", oldest))
