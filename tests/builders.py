@@ -9,15 +9,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.describing import Describer
 from longshore.database.connection import Connection, Database, Row, Transaction
 from longshore.database.statement import Statement
 from longshore.oci import mediatypes
 from longshore.oci.digest import Digest
 from longshore.oci.manifest import parse_manifest
 from longshore.oci.names import TagName
+from longshore.registry import totals
 from longshore.registry.blobs import Blobs
-from longshore.registry.manifests import ManifestPush, Manifests
+from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
+from longshore.registry.storing import ManifestPush
 from longshore.registry.uploads import Uploads
 from longshore.storage.port import ObjectKey, OpenedStore
 from tests.shelves import Shelf
@@ -36,13 +40,15 @@ _USAGE = Statement("INSERT INTO project_usage (project_id) VALUES (:project_id)"
 class World:
     """A registry whose rows and bytes come from the product's own code.
 
-    Nothing in it waits for time to pass: `sql` moves a clock's hand by moving what was written.
+    Nothing in it waits for time to pass: `sql` moves a clock's hand by moving what was written. With `describes` off it pushes
+    as if no config could be read.
     """
 
     database: Database
     store: OpenedStore
     shelf: Shelf | None = None
     periods: Periods = field(default_factory=lambda: Periods(grace=HOUR, window=HOUR, delay=HOUR))
+    describes: bool = True
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     @property
@@ -52,6 +58,10 @@ class World:
     @property
     def uploads(self) -> Uploads:
         return Uploads(self.database, self.store, self.blobs, self.periods)
+
+    @property
+    def describer(self) -> Describer:
+        return Describer(Contents(self.database, self.store, self.blobs), self.manifests)
 
     @property
     def manifests(self) -> Manifests:
@@ -78,6 +88,7 @@ class World:
         async def run(transaction: Transaction) -> int:
             project_id: int = await transaction.value(_PROJECT, **parameters)
             await transaction.execute(_USAGE, project_id=project_id)
+            await totals.count_project(transaction, project_id, 1)
             return project_id
 
         return await self.database.write(run)
@@ -108,12 +119,15 @@ class World:
         """Pushes a manifest as it stands."""
         payload = json.dumps(document, sort_keys=True).encode()
         digest = self.digest_of(document)
+        manifest = parse_manifest(payload, document["mediaType"])
+        names = tuple(TagName.parse(tag) for tag in tags)
         pushed = ManifestPush(
-            manifest=parse_manifest(payload, document["mediaType"]),
+            manifest=manifest,
             digest=digest,
             payload=payload,
-            tags=tuple(TagName.parse(tag) for tag in tags),
+            tags=names,
             actor="test",
+            facts=await self.describer.facts(project_id, path, manifest, names) if self.describes else None,
         )
         await self.manifests.push(project_id, path, pushed)
         return digest

@@ -16,6 +16,12 @@ from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.api.services import APIServices
+from longshore.artifacts.additions import Additions
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.describing import Describer
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
+from longshore.audit.queries import AuditQueries
 from longshore.config import Settings
 from longshore.database.connection import Database
 from longshore.distribution.authentication import Authenticator
@@ -24,31 +30,45 @@ from longshore.distribution.elsewhere import Elsewhere, RedirectMode
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
 from longshore.probes import Health
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
+from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
+from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.reclaim import Reclaim
 from longshore.registry.referrers import Listings
+from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
 from longshore.robots.credentials import RobotCredentials
+from longshore.robots.directory import RobotDirectory
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import OpenedStore
-from longshore.system.configuration import Configurations
+from longshore.system.configuration import Configurations, configurations_of, token_minutes
 from longshore.system.instance import ensure_instance
+from longshore.system.sealing import Sealing
+from longshore.system.service import PURPOSE as SEALED_CONFIGURATION
+from longshore.system.service import ConfigurationService
 
 _log = structlog.get_logger("longshore.instance")
 
@@ -85,12 +105,14 @@ class _Ground:
 
     database: Database
     store: OpenedStore
+    configurations: Configurations
     periods: Periods
     passwords: Passwords
     secrets: RobotSecrets
     users: UserQueries
     robots: RobotQueries
     access: AccessService
+    sealing: Sealing
     sign_in: SignIn
     tokens: TokenService
     authenticator: Authenticator
@@ -121,7 +143,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
         build_api=build_api,
         distribution=_distribution_services(settings, ground, pulls),
         health=health,
-        metrics=_metrics_of(Reclaim(database, store, ground.periods)),
+        metrics=_metrics_of(reclaim_of(database, store, ground.periods)),
         pulls=pulls,
         closers=[database.close, store.close, close_passwords],
     )
@@ -130,17 +152,25 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
 def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store: OpenedStore) -> _Ground:
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
-    sign_in = SignIn(UserCredentials(database, passwords), RobotCredentials(database, secrets), Throttle(database))
-    tokens = TokenService(secret_key, lifetime_seconds=int(settings.token_expiry.total_seconds()))
+    configurations = configurations_of(settings, database)
+    sign_in = SignIn(
+        UserCredentials(database, passwords),
+        RobotCredentials(database, secrets, configurations=configurations),
+        Throttle(database),
+        configurations=configurations,
+    )
+    tokens = TokenService(secret_key)
     return _Ground(
         database=database,
         store=store,
+        configurations=configurations,
         periods=periods_of(settings),
         passwords=passwords,
         secrets=secrets,
         users=users,
         robots=robots,
         access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}),
+        sealing=Sealing(secret_key, SEALED_CONFIGURATION),
         sign_in=sign_in,
         tokens=tokens,
         authenticator=Authenticator(tokens, sign_in),
@@ -150,6 +180,7 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
 def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCounter) -> Services:
     database, store, periods = ground.database, ground.store, ground.periods
     blobs = Blobs(database, periods)
+    manifests = Manifests(database, periods)
     elsewhere = Elsewhere(
         store,
         redirect=RedirectMode(settings.storage_redirect),
@@ -160,28 +191,56 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
         access=ground.access,
         authenticator=ground.authenticator,
         blobs=blobs,
+        configurations=ground.configurations,
         deletion=ManifestDeletion(database, periods),
         delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
+        describer=Describer(Contents(database, store, blobs), manifests),
         listings=Listings(database),
-        manifests=Manifests(database, periods),
+        pull_log=PullLog(database, ground.configurations),
+        manifests=manifests,
         pulls=pulls,
         tags=Tags(database, periods),
-        tokens=TokenEndpoint(ground.access, ground.tokens, ground.sign_in),
+        tokens=TokenEndpoint(
+            ground.access,
+            ground.tokens,
+            ground.sign_in,
+            lifetime=lambda: _token_seconds(settings, ground.configurations),
+        ),
         uploads=Uploads(database, store, blobs, periods),
     )
 
 
 def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
+    contents = Contents(ground.database, ground.store, Blobs(ground.database, ground.periods))
+    labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
+        audit=AuditQueries(ground.database),
+        additions=Additions(ground.database, contents),
+        artifact_queries=ArtifactQueries(ground.database, labels),
         authenticator=ground.authenticator,
         explanations=_explanations(ground),
+        configuration=ConfigurationService(
+            ground.database, ground.configurations, ground.sealing, has_people=lambda: _has_people(ground.users)
+        ),
+        configurations=ground.configurations,
         projects=ProjectService(ground.database, ground.periods),
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
-        robots=RobotService(ground.database, ground.secrets),
+        allowlists=Allowlists(ground.database),
+        groups=GroupService(ground.database),
+        group_queries=GroupQueries(ground.database),
+        labels=LabelService(ground.database),
+        label_queries=labels,
+        manifest_deletion=ManifestDeletion(ground.database, ground.periods),
+        repository_deletion=RepositoryDeletion(ground.database, ground.periods),
+        repository_queries=RepositoryQueries(ground.database),
+        quotas=QuotaService(ground.database),
+        quota_queries=QuotaQueries(ground.database),
+        robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
+        tags=Tags(ground.database, ground.periods),
         health=health,
     )
 
@@ -189,10 +248,24 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
 def _explanations(ground: _Ground) -> Explanations:
     return Explanations(
         ground.access,
-        {PrincipalKind.USER: ground.users, PrincipalKind.ROBOT: ground.robots},
+        {
+            PrincipalKind.USER: ground.users,
+            PrincipalKind.ROBOT: RobotDirectory(ground.database, ground.configurations),
+        },
         ProjectQueries(ground.database),
-        Configurations(ground.database),
+        ground.configurations,
     )
+
+
+async def _token_seconds(settings: Settings, configurations: Configurations) -> int:
+    minutes = (await configurations.current()).token_expiration
+    # The setting may be more exact than the item that it is the default of.
+    return int(settings.token_expiry.total_seconds()) if minutes == token_minutes(settings) else minutes * 60
+
+
+async def _has_people(users: UserQueries) -> bool:
+    _, total = await users.page(limit=1)
+    return total > 0
 
 
 def _metrics_of(reclaim: Reclaim) -> Callable[[], Awaitable[bytes]]:

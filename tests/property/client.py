@@ -21,7 +21,7 @@ from longshore.oci.manifest import parse_manifest
 from longshore.oci.names import TagName
 from longshore.oci.ranges import ContentRange
 from longshore.registry.blobs import MountSource
-from longshore.registry.manifests import ManifestPush
+from longshore.registry.storing import ManifestPush
 from tests.property.notes import Notes, Place
 from tests.property.registry import PERIODS, Registry
 from tests.property.universe import BLOBS, BY_DIGEST, DIGESTS, PATHS, PROJECTS, RECIPES, TAGS, ProjectKind, Recipe

@@ -126,6 +126,26 @@ class AccessService:
             return Visibility(everything=True)
         return Visibility(project_ids=frozenset(project_id for project_id, _ in grants.projects))
 
+    async def projects_with(self, principal: Principal, permission: Permission) -> Visibility:
+        """The projects in which the principal has a permission by its own rights, not by their being public."""
+        account = await self._account_of(principal)
+        if account is None:
+            return Visibility(public=False)
+        if account.sysadmin:
+            return Visibility(everything=True)
+        if account.grants is not None:
+            given = account.grants.projects
+            ids = frozenset(project_id for project_id, permissions in given if permission in permissions)
+            return Visibility(everything=permission in account.grants.everywhere, public=False, project_ids=ids)
+        members = await self._queries.projects_of_member(principal.id)
+        roles = await self._queries.roles_of(principal.id, members)
+        having = frozenset(
+            project_id
+            for project_id, held in roles.items()
+            if any(permission in policy.ROLE_PERMISSIONS[role] for role in held)
+        )
+        return Visibility(public=False, project_ids=having)
+
     async def authorise(self, caller: Caller, permission: Permission, repository: RepositoryName) -> ProjectFacts:
         """Lets an operation of the distribution API pass; returns the project of the repository.
 

@@ -9,9 +9,12 @@ from longshore.access.errors import WrongCredentials
 from longshore.access.models import Principal
 from longshore.access.ports import Credentials
 from longshore.access.throttle import Throttle
+from longshore.system.configuration import Configurations
 
 ROBOT_PREFIX: Final = "robot$"
-"""What the names of robots begin with; names of people can't have a dollar sign."""
+"""What the names of robots begin with unless administrators choose something else, and may begin with even then."""
+
+_ONLY_ROBOTS: Final = "$"
 
 
 class SignIn:
@@ -21,16 +24,21 @@ class SignIn:
         users: Who knows the users' passwords.
         robots: Who knows the robots' secrets.
         throttle: Who counts failures.
-        robot_prefix: What the names of robots begin with.
+        configurations: Who knows what else the names of robots begin with; None: nothing else.
     """
 
     def __init__(
-        self, users: Credentials, robots: Credentials, throttle: Throttle, *, robot_prefix: str = ROBOT_PREFIX
+        self,
+        users: Credentials,
+        robots: Credentials,
+        throttle: Throttle,
+        *,
+        configurations: Configurations | None = None,
     ) -> None:
         self._users = users
         self._robots = robots
         self._throttle = throttle
-        self._robot_prefix = robot_prefix
+        self._configurations = configurations
 
     async def authenticate(self, name: str, secret: str, source: str) -> Principal:
         """The user or robot with that name and password or secret.
@@ -40,10 +48,9 @@ class SignIn:
             TooManyRequests: too many attempts failed from this source; `retry_after` tells when to try again.
             ServiceUnavailable: the database is away, or too many passwords are waiting to be checked.
         """
-        credentials = self._robots if name.startswith(self._robot_prefix) else self._users
         failures = await self._throttle.check(source, name)
         try:
-            principal = await credentials.authenticate(name, secret, source)
+            principal = await self._recognise(name, secret, source)
         except WrongCredentials as error:
             # A machine that repeats one old password for ever isn't guessing, and isn't counted again.
             if not error.repeated:
@@ -52,3 +59,18 @@ class SignIn:
         if failures:
             await self._throttle.clear(source, name)
         return principal
+
+    async def _recognise(self, name: str, secret: str, source: str) -> Principal:
+        if name.startswith(await self._prefixes()):
+            try:
+                return await self._robots.authenticate(name, secret, source)
+            except WrongCredentials:
+                # A prefix without a dollar sign may begin the names of people too.
+                if _ONLY_ROBOTS in name:
+                    raise
+        return await self._users.authenticate(name, secret, source)
+
+    async def _prefixes(self) -> tuple[str, ...]:
+        if self._configurations is None:
+            return (ROBOT_PREFIX,)
+        return (ROBOT_PREFIX, (await self._configurations.current()).robot_name_prefix)

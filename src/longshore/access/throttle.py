@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Final
 
@@ -26,6 +27,7 @@ _MEMORY: Final = 3600 * _SECOND
 _LONGEST_NAME: Final = 255
 _CLEAN_SECONDS: Final = 1.0
 _REMEMBERED: Final = 8_192
+_SOURCES: Final = 1_024
 
 _STATE = Statement(
     "SELECT failures, blocked_until - {now} FROM sign_in_failures WHERE source = :source AND account = :account"
@@ -113,6 +115,7 @@ class Throttle:
         await self._database.write(lambda transaction: transaction.execute(_CLEAR, source=source, account=account))
 
 
+@lru_cache(_SOURCES)
 def _network(source: str) -> str:
     """Who is one source: an IPv4 address, but of IPv6 a network of /64, which is what one customer has to guess from."""
     try:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 import jwt
@@ -30,6 +31,10 @@ _REQUIRED: Final = ("exp", "iat", "nbf", "iss", "aud", "jti", "longshore")
 _LEEWAY_SECONDS: Final = 60
 _LONGEST: Final = 16_384
 _REMEMBERED: Final = 8_192
+_SHARE_FORGOTTEN: Final = 8
+# How long the same is issued to who asks for the same, and for how many.
+_SAME_SECONDS: Final = 10
+_SAME: Final = 2_048
 # A stranger may ask for tokens with many long scopes: remembered, thousands of them would fill the memory.
 _LONGEST_REMEMBERED: Final = 2_048
 
@@ -79,10 +84,26 @@ class TokenService:
         self._wall = wall
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._issued: dict[tuple[Principal, tuple[TokenScope, ...], bool, int], IssuedToken] = {}
 
-    def issue(self, principal: Principal, scopes: Sequence[TokenScope], *, catalog: bool = False) -> IssuedToken:
-        """A token that opens exactly these scopes, and the catalog if wanted, to the principal."""
+    def issue(
+        self,
+        principal: Principal,
+        scopes: Sequence[TokenScope],
+        *,
+        catalog: bool = False,
+        lifetime_seconds: int | None = None,
+    ) -> IssuedToken:
+        """A token that opens exactly these scopes, and the catalog if wanted, to the principal.
+
+        Jobs that start together ask for the same again and again: for some seconds they get the same token.
+        """
+        lifetime = self._lifetime if lifetime_seconds is None else lifetime_seconds
         now = int(self._wall())
+        asked = (principal, tuple(scopes), catalog, lifetime)
+        issued = self._issued.get(asked)
+        if issued is not None and 0 <= now - issued.issued_at < _SAME_SECONDS:
+            return replace(issued, expires_in=issued.expires_in - (now - issued.issued_at))
         access: list[dict[str, Any]] = [
             {
                 "type": "repository",
@@ -95,9 +116,17 @@ class TokenService:
         ]
         if catalog:
             access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
-        claims = self._claims(principal, SERVICE, now, self._lifetime) | {"access": access}
+        claims = self._claims(principal, SERVICE, now, lifetime) | {"access": access}
         text = jwt.encode(claims, self._key, algorithm=_ALGORITHM)
-        return IssuedToken(text=text, issued_at=now, expires_in=self._lifetime)
+        # Most come back to the process that made them, at once: it needn't look into its own work.
+        known = _Known(principal, tuple(scopes), catalog, now + lifetime, self._clock() + lifetime)
+        self._remember(text, known)
+        issued = IssuedToken(text=text, issued_at=now, expires_in=lifetime)
+        if len(self._issued) >= _SAME:
+            self._issued.clear()
+        if len(text) <= _LONGEST_REMEMBERED:
+            self._issued[asked] = issued
+        return issued
 
     def issue_refresh(self, principal: Principal) -> str:
         """A token that gets others without a password, until the account changes."""
@@ -113,10 +142,7 @@ class TokenService:
         known = self._known.get(text)
         if known is None:
             known = self._examine(text)
-            if len(text) <= _LONGEST_REMEMBERED:
-                if len(self._known) >= _REMEMBERED:
-                    self._make_room()
-                self._known[text] = known
+            self._remember(text, known)
         if known.expires_at <= self._wall() or known.ends_at <= self._clock():
             raise _invalid("The token is over. Ask for a new one.")
         return Caller(known.principal, known.scopes, source, known.catalog)
@@ -186,13 +212,14 @@ class TokenService:
         ends_at = self._clock() + claims["exp"] - self._wall()
         return _Known(_principal(claims), tuple(scopes), catalog, claims["exp"], ends_at)
 
-    def _make_room(self) -> None:
-        wall, now = self._wall(), self._clock()
-        over = [text for text, known in self._known.items() if known.expires_at <= wall or known.ends_at <= now]
-        for text in over:
-            del self._known[text]
-        while len(self._known) >= _REMEMBERED:
-            del self._known[next(iter(self._known))]
+    def _remember(self, text: str, known: _Known) -> None:
+        if len(text) > _LONGEST_REMEMBERED:
+            return
+        if len(self._known) >= _REMEMBERED:
+            # The oldest, which are the first to be over: many at once, so that a stream of new tokens doesn't pay for each.
+            for oldest in list(islice(self._known, max(1, _REMEMBERED // _SHARE_FORGOTTEN))):
+                del self._known[oldest]
+        self._known[text] = known
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:

@@ -14,38 +14,59 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from litestar import Controller, Litestar, Request, Response
+from litestar.exceptions import LitestarException
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
 from longshore.api.access import AccessController
+from longshore.api.artifact import ArtifactController
+from longshore.api.auditlog import AuditLogController, ProjectLogController
 from longshore.api.authentication import authenticate
+from longshore.api.conditions import check_match, tagged
+from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
-from longshore.api.errors import NotServed, respond_to
+from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.label import LabelController
 from longshore.api.member import MemberController
+from longshore.api.openapi.controller import DescriptionController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
+from longshore.api.project_metadata import ProjectMetadataController
+from longshore.api.quota import QuotaController
+from longshore.api.repository import RepositoryController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
 from longshore.api.services import APIServices
 from longshore.api.systeminfo import SystemInfoController
 from longshore.api.user import UserController
+from longshore.api.usergroup import UserGroupController
 from longshore.edge.asgi import Application, Message, Receive, Scope, Send
 from longshore.edge.request import ClientGone
 from longshore.edge.request import Request as EdgeRequest
 from longshore.edge.response import Header
 from longshore.edge.response import Response as EdgeResponse
-from longshore.oci.errors import BadRequest, Unprocessable
+from longshore.oci.errors import BadRequest, PreconditionFailed, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     AccessController,
+    ArtifactController,
+    AuditLogController,
+    ConfigureController,
+    DescriptionController,
     HealthController,
+    LabelController,
     MemberController,
     PingController,
+    ProjectLogController,
     ProjectController,
+    ProjectMetadataController,
+    RepositoryController,
+    QuotaController,
     RobotController,
     SystemInfoController,
     UserController,
+    UserGroupController,
 )
 BODY_LIMIT: Final = 1024 * 1024
 """The longest body of a request in bytes."""
@@ -53,9 +74,13 @@ BODY_LIMIT: Final = 1024 * 1024
 # No name is nearly as long, and SQLite's patterns end at 50,000 bytes.
 _LONGEST_QUERY: Final = 16_384
 _READING: Final = frozenset({"GET", "HEAD"})
+_CHANGING: Final = frozenset({"PUT", "PATCH", "DELETE"})
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+# What works in read-only mode too: how it is left, and what changes nothing.
+_ALWAYS: Final = frozenset({"updateConfigurations", "explainAccess", "login", "userExists"})
 _ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
-_TEXT: Final = frozenset({"text/plain", "text/*"})
+_TEXTS: Final = frozenset({"getDocs", "getPing"})
+_TEXT: Final = frozenset({"text/html", "text/plain", "text/*"})
 
 
 def build_api(services: APIServices) -> Application:
@@ -94,20 +119,52 @@ class _API:
                 message["headers"] = list(_tidied(message["headers"], head=request.method == "HEAD"))
             elif request.method == "HEAD":
                 message["body"] = b""
-            await send(message)
+            await told(message)
 
+        told = tagged(send, request.header(b"if-none-match")) if request.method == "GET" else send
         try:
             call = await self._prepare(request)
+            called = {**scope, "path": call.path, "state": {**scope["state"], "call": call}}
+            refused = await self._check_match(call, called, receive)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - rendering sorts them: ours are told, all others are logged
             await _send(respond_to(error, request), request, observed)
             return
-        state = {**scope["state"], "call": call}
-        await self._litestar({**scope, "path": call.path, "state": state}, receive, observed)  # type: ignore[arg-type]  # Litestar has its own names for ASGI's types
+        if refused is not None:
+            body = refused.pop("body")
+            await observed(refused)
+            await observed({"type": "http.response.body", "body": body})
+            return
+        try:
+            await self._litestar(called, receive, observed)  # type: ignore[arg-type]  # Litestar has its own names for ASGI's types
+        except LitestarException as error:
+            # What went wrong in the middle of an answer: that the client has gone, mostly.
+            raise error.__cause__ or error from None
         if request.method not in _READING and status < 400:
             # What was just changed here shows in the next answer, instead of within two seconds.
             self._services.access.forget()
+
+    async def _check_match(self, call: Call, scope: Scope, receive: Receive) -> Message | None:
+        """The answer to a change of what can't be read by the caller; None for a change that may go on.
+
+        Raises:
+            PreconditionFailed: it isn't what `If-Match` says any more, or nothing that has an ETag.
+        """
+        wanted = call.request.header(b"if-match")
+        if not wanted or call.request.method not in _CHANGING:
+            return None
+        try:
+            read = self._contract.operation("GET", call.path) in self._served
+        except MethodNotAllowed:
+            read = False
+        if not read:
+            raise PreconditionFailed("If-Match: nothing can be read at this path, so it has no ETag. Leave it out.")
+
+        async def ask(send: Send) -> None:
+            await self._litestar({**scope, "method": "GET"}, receive, send)  # type: ignore[arg-type]  # as above
+
+        return await check_match(wanted, ask)
 
     async def _prepare(self, request: EdgeRequest) -> Call:
         """What holds for every operation.
@@ -123,7 +180,9 @@ class _API:
         operation = self._contract.operation(request.method, path)
         if operation not in self._served:
             raise NotServed(f"{operation} isn't served by this release. docs/harbor-compatibility.md tells what is.")
-        _check_accept(request.header(b"accept"), text=operation == "getPing")
+        if request.method not in _READING and operation not in _ALWAYS:
+            await self._services.configurations.require_writable()
+        _check_accept(request.header(b"accept"), text=operation in _TEXTS)
         body = b""
         if request.method in _WITH_BODY:
             body = await request.whole_body(BODY_LIMIT, "body")

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from longshore.access.models import PROJECT_CREATE, Caller, Permission, PrincipalKind
 from longshore.access.service import AccessService
 from longshore.edge.request import Request
-from longshore.oci.errors import NotFound, PreconditionFailed, Unauthorized
+from longshore.oci.errors import Denied, NotFound, PreconditionFailed, Unauthorized
 from longshore.robots.models import Robot
 from longshore.robots.queries import RobotQueries
 
@@ -43,13 +43,16 @@ async def authenticate(authenticator: Authenticator, request: Request) -> Caller
     return await authenticator.caller(authorization, request.origin.source)
 
 
-async def authorise_creating_projects(access: AccessService, caller: Caller) -> None:
-    """Lets people pass, and robots of the system that were given `project:create`.
+async def authorise_creating_projects(access: AccessService, caller: Caller, *, only_admins: bool) -> None:
+    """Lets people pass (administrators only, if so configured), and robots of the system that were given `project:create`.
 
     Raises:
         Unauthorized: the caller is anonymous.
-        Denied: the caller is a robot without the permission.
+        Denied: the caller is a robot without the permission, or a person without the right to it.
     """
+    if only_admins and caller.principal.kind is PrincipalKind.USER and not caller.principal.sysadmin:
+        await access.authorise_login(caller)
+        raise Denied("Only system admin can create project")
     if caller.principal.kind is PrincipalKind.ROBOT:
         await access.authorise_system(caller, PROJECT_CREATE)
     else:

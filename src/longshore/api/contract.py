@@ -16,10 +16,12 @@ from longshore.api.operations import OPERATIONS
 
 PREFIX: Final = "/api/v2.0"
 OURS: Final = (
+    ("GET", "/api/docs", "getDocs"),
+    ("GET", "/api/openapi.json", "getOpenAPI"),
     ("GET", "/api/version", "getVersion"),
     ("POST", f"{PREFIX}/access/explain", "explainAccess"),
 )
-"""What Harbor serves besides its contract, and what only we do."""
+"""What is served besides the contract: some of it by Harbor too."""
 
 
 @dataclass(slots=True)

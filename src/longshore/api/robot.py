@@ -29,7 +29,7 @@ from longshore.api.documents.robot import (
     shown_created,
     shown_robot,
 )
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
 from longshore.listing.models import Exact, Wanted
@@ -58,8 +58,8 @@ class RobotController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[StoredRobot], int]:
             return await request.services.robot_queries.page(project_id, wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        return answer([shown_robot(robot) for robot in found.items], headers=request.page_headers(page, found))
+        prefix = await _prefix(request)
+        return await answer_list(request, page, load, lambda found: [shown_robot(robot, prefix) for robot in found])
 
     @post(operation_id="CreateRobot")
     async def create_robot(self, request: APIRequest) -> Response[Any]:
@@ -72,7 +72,10 @@ class RobotController(Controller):
         else:
             await request.services.access.authorise_project(request.caller, ROBOT_CREATE, robot.project)
         made = await request.services.robots.create(
-            robot, creator=request.actor, creator_grants=await _own_grants(request)
+            robot,
+            creator=request.actor,
+            creator_ref=request.caller.principal.id,
+            creator_grants=await _own_grants(request),
         )
         return created(f"/api/v2.0/robots/{made.id}", shown_created(made))
 
@@ -81,15 +84,16 @@ class RobotController(Controller):
         """A robot."""
         number, services = parse_id(robot_id, "robot_id"), request.services
         robot = await authorise_robot(services.access, services.robot_queries, request.caller, ROBOT_READ, number)
-        return answer(shown_robot(robot))
+        return answer(shown_robot(robot, await _prefix(request)))
 
     @put("/{robot_id:str}", operation_id="UpdateRobot")
     async def update_robot(self, request: APIRequest, robot_id: FromPath[str]) -> Response[Any]:
         """Replaces what a robot may do, and whether and how long it may."""
         number, services, document = parse_id(robot_id, "robot_id"), request.services, request.document(RobotUpdate)
         robot = await authorise_robot(services.access, services.robot_queries, request.caller, ROBOT_UPDATE, number)
-        if document.name != robot.shown_name() or document.level != robot.level.value:
-            raise BadRequest(f"name and level of a robot can't be changed: {robot.shown_name()}, {robot.level.value}.")
+        name = robot.shown_name(await _prefix(request))
+        if document.name not in {name, robot.shown_name()} or document.level != robot.level.value:
+            raise BadRequest(f"name and level of a robot can't be changed: {name}, {robot.level.value}.")
         await services.robots.update(
             number,
             description=document.description or "",
@@ -103,10 +107,12 @@ class RobotController(Controller):
 
     @patch("/{robot_id:str}", operation_id="RefreshSec")
     async def refresh_secret(self, request: APIRequest, robot_id: FromPath[str]) -> Response[RobotSec]:
-        """Replaces the secret at once: by the given one, or by a new one that is told this once."""
+        """Replaces the secret by the given one, or by a new one that is told this once; at once, unless a period is given."""
         number, services, document = parse_id(robot_id, "robot_id"), request.services, request.document(RobotSecReq)
         await authorise_robot(services.access, services.robot_queries, request.caller, ROBOT_UPDATE, number)
-        secret = await services.robots.refresh_secret(number, document.secret, actor=request.actor)
+        secret = await services.robots.refresh_secret(
+            number, document.secret, grace_seconds=document.grace_seconds or 0, actor=request.actor
+        )
         return answer(RobotSec(secret=secret or ""))
 
     @delete("/{robot_id:str}", operation_id="DeleteRobot", status_code=200)
@@ -129,6 +135,11 @@ def _whose(wanted: Wanted) -> int | None:
     if not isinstance(project, Exact) or _NUMBER.fullmatch(project.text) is None:
         raise BadRequest("q: the robots of a project are asked for with its number, as Level=project,ProjectID=1.")
     return int(project.text)
+
+
+async def _prefix(request: APIRequest) -> str:
+    """What the names of robots begin with now."""
+    return (await request.services.configurations.current()).robot_name_prefix
 
 
 async def _own_grants(request: APIRequest) -> Grants | None:

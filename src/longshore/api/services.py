@@ -9,12 +9,28 @@ from dataclasses import dataclass
 from longshore.access.explaining import Explanations
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.artifacts.additions import Additions
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
+from longshore.audit.queries import AuditQueries
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
+from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.repository_deletion import RepositoryDeletion
+from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.system.configuration import Configurations
+from longshore.system.service import ConfigurationService
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -32,12 +48,28 @@ class APIServices:
     """
 
     access: AccessService
+    audit: AuditQueries
+    additions: Additions
+    artifact_queries: ArtifactQueries
     authenticator: Authenticator
     explanations: Explanations
+    configuration: ConfigurationService
+    configurations: Configurations
     projects: ProjectService
     project_queries: ProjectQueries
     users: UserService
     user_queries: UserQueries
+    allowlists: Allowlists
+    groups: GroupService
+    group_queries: GroupQueries
+    labels: LabelService
+    label_queries: LabelQueries
+    manifest_deletion: ManifestDeletion
+    repository_deletion: RepositoryDeletion
+    repository_queries: RepositoryQueries
+    quotas: QuotaService
+    quota_queries: QuotaQueries
     robots: RobotService
     robot_queries: RobotQueries
+    tags: Tags
     health: Health = _nothing_to_check

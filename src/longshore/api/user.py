@@ -24,7 +24,7 @@ from longshore.api.documents.user import (
     UserSysAdminFlag,
     shown_user,
 )
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
 from longshore.identity.models import User
@@ -49,8 +49,7 @@ class UserController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[User], int]:
             return await request.services.user_queries.page(wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        return answer([shown_user(user) for user in found.items], headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_user, found))
 
     @post(operation_id="createUser")
     async def create_user(self, request: APIRequest) -> Response[Any]:

@@ -28,6 +28,7 @@ from longshore.opening import periods_of
 from longshore.projects.models import Project, Role, Visibility
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.reclaiming import reclaim_of
 from longshore.registry.project_deletion import ProjectDeletion
 from longshore.registry.reclaim import Reclaim
 from longshore.registry.repository_deletion import RepositoryDeletion
@@ -383,7 +384,7 @@ def _with_reclaim(config: Path | None, work: Callable[[Reclaim], Awaitable[Resul
     async def run(settings: Settings, database: Database) -> Result:
         store = await open_store(settings.storage)
         try:
-            return await work(Reclaim(database, store, periods_of(settings)))
+            return await work(reclaim_of(database, store, periods_of(settings)))
         finally:
             await store.close()
 

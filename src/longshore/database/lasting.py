@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 _MARK_BYTES: Final = 16
-_LIMIT_BYTES: Final = 16 * 1024 * 1024
+_LIMIT_BYTES: Final = 32 * 1024 * 1024
 _LARGEST_BYTES: Final = 64 * 1024
 # What a row costs besides its texts.
 _OVERHEAD_BYTES: Final = 1024

@@ -10,7 +10,8 @@ into the text and the parameter order that each driver wants. What differs betwe
 - ``= ANY(:ids)``: SQLite reads the list with ``json_each``;
 - ``{each:names}``: a table with the column ``value``, one row for each text of a list;
 - ``json_agg``: SQLite calls it ``json_group_array``;
-- ``greatest`` and ``least``: SQLite calls them ``max`` and ``min``.
+- ``greatest`` and ``least``: SQLite calls them ``max`` and ``min``;
+- ``COLLATE "C"``: SQLite compares bytes, and changes the case of ASCII letters only, by itself.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Statement:
         sqlite = re.sub(r"\bjson_agg\(", "json_group_array(", sqlite)
         sqlite = re.sub(r"\bgreatest\(", "max(", sqlite)
         sqlite = re.sub(r"\bleast\(", "min(", sqlite)
+        sqlite = sqlite.replace(' COLLATE "C"', "")
         self.sqlite = _PARAMETER.sub(lambda match: f"?{numbers[match[1]]}", sqlite)
         postgresql = _EACH.sub(r"unnest(CAST(:\1 AS TEXT[])) AS each(value)", text.replace("{now}", _POSTGRESQL_NOW))
         self.postgresql = _PARAMETER.sub(lambda match: f"${numbers[match[1]]}", postgresql)
@@ -79,7 +81,7 @@ class Statement:
         return self._pick(parameters)
 
     def gathered(self, types: tuple[str, ...]) -> str:
-        """The text for PostgreSQL that runs the statement once for each place of its arguments, which are arrays then.
+        """The text for PostgreSQL that brings the first row of the statement for each place of its arguments, which are arrays.
 
         Each row tells in its last column, `number_of_read`, for which place it is, beginning with 1.
         """
@@ -87,9 +89,11 @@ class Statement:
         if text is None:
             arrays = ", ".join(f"CAST(${number} AS {kind}[])" for number, kind in enumerate(types, start=1))
             each = _PARAMETER.sub(r"asked.\1", self.text.replace("{now}", _POSTGRESQL_NOW))
+            # LIMIT keeps the planner from joining all places at once, which it does by reading whole tables and repositories.
             text = (
                 f"SELECT found.*, asked.number_of_read FROM unnest({arrays})"
-                f" WITH ORDINALITY AS asked({', '.join(self._names)}, number_of_read) CROSS JOIN LATERAL ({each}) AS found"
+                f" WITH ORDINALITY AS asked({', '.join(self._names)}, number_of_read) CROSS JOIN LATERAL"
+                f" (SELECT * FROM ({each}) AS every LIMIT 1) AS found"
             )
             self._gathered[types] = text
         return text

@@ -7,9 +7,10 @@ may be nothing. What isn't granted the registry then refuses, with words that th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -66,12 +67,29 @@ class TokenAnswer:
 
 
 class TokenEndpoint:
-    """Answers requests for tokens."""
+    """Answers requests for tokens.
 
-    def __init__(self, access: AccessService, tokens: TokenService, sign_in: SignIn, *, service: str = SERVICE) -> None:
+    Args:
+        access: Decides what they open.
+        tokens: Makes them.
+        sign_in: Recognises who asks.
+        lifetime: Tells for how many seconds they are good now; None leaves that to `tokens`.
+        service: What clients call this registry.
+    """
+
+    def __init__(
+        self,
+        access: AccessService,
+        tokens: TokenService,
+        sign_in: SignIn,
+        *,
+        lifetime: Callable[[], Awaitable[int]] | None = None,
+        service: str = SERVICE,
+    ) -> None:
         self._access = access
         self._tokens = tokens
         self._sign_in = sign_in
+        self._lifetime = lifetime
         self._service = service
 
     async def get(self, query: Sequence[tuple[str, str]], authorization: bytes | None, source: str) -> TokenAnswer:
@@ -143,13 +161,14 @@ class TokenEndpoint:
                 catalog = catalog or (principal.kind is not PrincipalKind.ANONYMOUS and "*" in scope.actions)
             elif scope.kind == "repository" and (found := await self._grant(principal, scope)) is not None:
                 granted[found.repository] = _merge(granted.get(found.repository), found)
-        issued = self._tokens.issue(principal, tuple(granted.values()), catalog=catalog)
+        lifetime = None if self._lifetime is None else await self._lifetime()
+        issued = self._tokens.issue(principal, tuple(granted.values()), catalog=catalog, lifetime_seconds=lifetime)
         if offline and principal.kind is not PrincipalKind.ANONYMOUS:
             refresh = self._tokens.issue_refresh(principal)
         return TokenAnswer(
             token=issued.text,
             expires_in=issued.expires_in,
-            issued_at=datetime.fromtimestamp(issued.issued_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            issued_at=_moment(issued.issued_at),
             scope=_granted_text(granted.values(), catalog=catalog),
             refresh_token=refresh,
         )
@@ -191,6 +210,11 @@ def parse_scopes(values: Iterable[str]) -> tuple[RequestedScope, ...]:
             # A class of the kind, as in `repository(plugin)`, changes nothing.
             scopes.append(RequestedScope(kind.partition("(")[0], name, frozenset(actions.split(","))))
     return tuple(scopes)
+
+
+@lru_cache(16)
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _merge(known: TokenScope | None, found: TokenScope) -> TokenScope:

@@ -13,7 +13,7 @@ from typing import Final
 
 from longshore.access.errors import WrongCredentials
 from longshore.access.models import Principal, PrincipalKind
-from longshore.database.connection import Connection, Database, Row
+from longshore.database.connection import Database, Row
 from longshore.database.statement import Statement
 from longshore.identity.hashing import UNUSABLE, Passwords
 from longshore.oci.errors import TooManyRequests
@@ -62,7 +62,7 @@ class UserCredentials:
         """
         if len(name) > _LONGEST or len(secret) > _LONGEST:
             raise WrongCredentials
-        row = await self._database.read(lambda connection: _login(connection, name))
+        row = await self._database.one(_LOGIN, name=name)
         fingerprint = self._fingerprint(row, name, secret)
         verdict = self._verdicts.get(fingerprint)
         known = verdict is not None and verdict[1] > self._clock()
@@ -104,7 +104,3 @@ class UserCredentials:
         if len(self._verdicts) >= _REMEMBERED:
             del self._verdicts[next(iter(self._verdicts))]
         self._verdicts[fingerprint] = (check.result(), self._clock() + VERIFIED_SECONDS)
-
-
-async def _login(connection: Connection, name: str) -> Row | None:
-    return await connection.one(_LOGIN, name=name)

@@ -20,7 +20,8 @@ from longshore.identity.hashing import Passwords
 from longshore.identity.models import ADMIN_ID, NewUser, Profile
 from longshore.identity.rules import check_new_user, check_password, check_profile
 from longshore.oci.errors import BadRequest, Conflict, Denied, NotFound
-from longshore.projects.service import end_memberships
+from longshore.projects.members import end_memberships
+from longshore.projects.models import Entity
 
 _INSERT = Statement(
     """
@@ -48,6 +49,12 @@ _SET_PASSWORD = Statement(
 )
 _SET_SYSADMIN = Statement(
     "UPDATE users SET sysadmin = :sysadmin, updated_at = {now}, access_version = access_version + 1 WHERE id = :id"
+)
+_RAISE = Statement(
+    """
+    UPDATE users SET access_version = access_version + 1, updated_at = {now} WHERE id = :id AND deleted_at IS NULL
+    RETURNING username, sysadmin
+    """
 )
 _HASH = Statement("SELECT password_hash FROM users WHERE id = :id AND deleted_at IS NULL")
 
@@ -130,7 +137,7 @@ class UserService:
         async def write(transaction: Transaction) -> None:
             row = await _lock(transaction, user_id, by)
             await transaction.execute(_DELETE, id=user_id)
-            await end_memberships(transaction, user_id, actor=by.actor)
+            await end_memberships(transaction, Entity(user_id), by.actor)
             await _tell(transaction, EventKind.USER_DELETED, user_id, row["username"], by.actor)
 
         await self._database.write(write)
@@ -188,6 +195,18 @@ class UserService:
                 await _tell_update(transaction, user_id, row, by.actor, ["sysadmin"], sysadmin=sysadmin)
 
         await self._database.write(write)
+
+
+async def tell_groups_changed(transaction: Transaction, user_id: int, *, actor: str) -> None:
+    """Ends logins, tokens and sessions of a user who joined or left groups of users in this transaction.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    row = await transaction.one(_RAISE, id=user_id)
+    if row is None:
+        raise _missing(user_id)
+    await _tell_update(transaction, user_id, row, actor, ["groups"])
 
 
 def _refuse_robot(by: Principal) -> None:

@@ -17,6 +17,7 @@ from longshore.oci.errors import BlobUnknown, ServiceUnavailable, Unsupported
 from longshore.registry import ledger, repositories
 from longshore.registry.models import Repository, StoredBlob
 from longshore.registry.periods import Periods
+from longshore.registry.quota import tells_when_full
 from longshore.storage.port import ObjectKey
 
 REFERENCED = (
@@ -143,6 +144,7 @@ class Blobs:
 
         return await self._database.read(read)
 
+    @tells_when_full
     async def mount(self, project_id: int, path: str, digest: Digest, source: MountSource) -> bool:
         """M: makes a blob of `source` visible here as well, for the grace period. False when it isn't visible there.
 

@@ -17,9 +17,9 @@ from longshore.events import service as events
 from longshore.events.models import EventKind
 from longshore.oci.digest import Digest
 from longshore.oci.errors import ManifestUnknown
-from longshore.registry import ledger, repositories
+from longshore.registry import artifacts, ledger, repositories
 from longshore.registry.closure import Member, closure
-from longshore.registry.errors import Held
+from longshore.registry.errors import Held, PartOfIndex
 from longshore.registry.holdings import held_blobs
 from longshore.registry.immutability import ImmutableTags, NoImmutableTags
 from longshore.registry.models import Repository
@@ -78,7 +78,7 @@ class ManifestDeletion:
         Raises:
             NameUnknown: there is no such repository.
             ManifestUnknown: it has no such manifest, or it is deleted already.
-            Held: a hold, an immutable tag, or a live index needs it.
+            Held: a hold, an immutable tag, or a live index (`PartOfIndex`) needs it.
         """
 
         async def run(transaction: Transaction) -> Deletion:
@@ -128,8 +128,12 @@ async def delete_manifest(
         id=deletion_id, manifests=tuple(member.digest for member in members), tags=tags, freed_after=window
     )
     await _announce(transaction, repository, deletion, actor=actor, reason=reason)
+    # What of an index stays behind is listed from now on.
+    change = await artifacts.refresh(transaction, manifest_ids)
+    await artifacts.touch(transaction, repository, change)
     blob_ids = await held_blobs(transaction, manifest_ids)
-    await ledger.uncount(transaction, repository.project_id, blob_ids, used=sum(member.size for member in members))
+    used = sum(member.size for member in members)
+    await ledger.uncount(transaction, repository.project_id, blob_ids, used=used, artifacts=change)
     return deletion
 
 
@@ -143,6 +147,7 @@ async def drop_tags(
             _JOURNAL, manifest_ids=manifest_ids, deletion_id=deletion_id, actor=actor, reason=reason
         )
         await transaction.execute(_DROP_TAGS, manifest_ids=manifest_ids)
+        await artifacts.drop_tags(transaction, manifest_ids)
     return names
 
 
@@ -152,7 +157,7 @@ async def _refuse(connection: Connection, repository: Repository, target: Row, i
         raise Held(f"The manifest {digest} is on hold. Lift the hold before deleting it.")
     parent = await connection.value(_LIVE_PARENT, manifest_id=manifest_id)
     if parent is not None:
-        raise Held(
+        raise PartOfIndex(
             f"The manifest {digest} belongs to the index {parent} of this repository. Delete that index first; it takes"
             " along what belongs to it alone.",
             detail={"index": parent},
@@ -161,8 +166,8 @@ async def _refuse(connection: Connection, repository: Repository, target: Row, i
     kept = sorted(await immutable.among(connection, repository, names))
     if kept:
         raise Held(
-            f"The manifest {digest} has the tag {kept[0]!r}, which is immutable here. Change the project's immutability"
-            " rules, or keep it.",
+            f"the tag {kept[0]} configured as immutable, cannot be deleted. Change the project's immutability rules, or"
+            f" keep the manifest {digest}.",
             detail={"tags": kept},
         )
 

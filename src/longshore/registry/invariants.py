@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from longshore.database.connection import Connection
 from longshore.database.statement import Statement
+from longshore.registry.artifacts import LISTED
 
 _LIVE_EDGE = """
     EXISTS (
@@ -188,6 +189,66 @@ INVARIANTS: tuple[Invariant, ...] = (
         WHERE u.repository_count <> (
             SELECT count(*) FROM repositories r
             WHERE r.project_id = u.project_id AND r.deleted_at IS NULL AND r.listed_at IS NOT NULL)
+        """,
+    ),
+    _invariant(
+        "totals",
+        "How many projects and repositories there are, in all and public, is what a count tells.",
+        """
+        SELECT known.name || ' ' || known.counted AS offender FROM (
+            SELECT 'projects' AS name, (SELECT count(*) FROM projects WHERE deleted_at IS NULL) AS counted
+            UNION ALL SELECT 'projects.public', (SELECT count(*) FROM projects WHERE deleted_at IS NULL AND public)
+            UNION ALL SELECT 'repositories',
+                (SELECT count(*) FROM repositories WHERE deleted_at IS NULL AND listed_at IS NOT NULL)
+            UNION ALL SELECT 'repositories.public',
+                (SELECT count(*) FROM repositories r JOIN projects p ON p.id = r.project_id
+                WHERE r.deleted_at IS NULL AND r.listed_at IS NOT NULL AND p.public)
+        ) AS known
+        WHERE known.counted <> coalesce(
+            (SELECT total FROM list_totals t WHERE t.list = known.name AND t.scope_id = 0), 0)
+        """,
+    ),
+    _invariant(
+        "artifact-row",
+        "Every manifest has a row for lists.",
+        """
+        SELECT 'manifest ' || m.digest AS offender FROM manifests m LEFT JOIN artifacts a ON a.manifest_id = m.id
+        WHERE a.manifest_id IS NULL OR a.repository_id <> m.repository_id
+        """,
+    ),
+    _invariant(
+        "artifact-listed",
+        "Lists show what is alive, no accessory, and tagged or in no live index.",
+        f"""
+        SELECT 'artifact ' || artifacts.manifest_id || CASE WHEN listed THEN ' is listed' ELSE ' is not listed' END
+            AS offender
+        FROM artifacts WHERE listed <> {LISTED}
+        """,
+    ),
+    _invariant(
+        "tag-count",
+        "An artifact's number of tags is that of its tags.",
+        """
+        SELECT 'artifact ' || a.manifest_id || ' tag_count ' || a.tag_count AS offender FROM artifacts a
+        WHERE a.tag_count <> (SELECT count(*) FROM tags t WHERE t.manifest_id = a.manifest_id)
+        """,
+    ),
+    _invariant(
+        "artifact-count",
+        "A repository's number of artifacts is that of its listed ones.",
+        """
+        SELECT 'repository ' || r.id || ' artifact_count ' || r.artifact_count AS offender FROM repositories r
+        WHERE r.artifact_count <> (SELECT count(*) FROM artifacts a WHERE a.repository_id = r.id AND a.listed)
+        """,
+    ),
+    _invariant(
+        "project-artifact-count",
+        "A project's number of artifacts is that of its live repositories.",
+        """
+        SELECT 'project ' || u.project_id || ' artifact_count ' || u.artifact_count AS offender FROM project_usage u
+        WHERE u.artifact_count <> (
+            SELECT coalesce(sum(r.artifact_count), 0) FROM repositories r
+            WHERE r.project_id = u.project_id AND r.deleted_at IS NULL)
         """,
     ),
     _invariant(

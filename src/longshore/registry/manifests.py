@@ -1,26 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Manifests: pushing them with everything they refer to (W of `docs/why/metadata.md`), and reading them."""
+"""Manifests: pushing them (W of `docs/why/metadata.md`), and reading them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
-
-from longshore.database.connection import Database, Transaction
+from longshore.database.connection import Connection, Database, Transaction
 from longshore.database.errors import ForeignKeyViolation
 from longshore.database.statement import Statement
-from longshore.events.models import EventKind
-from longshore.events.service import append
 from longshore.oci.digest import Digest
-from longshore.oci.errors import ManifestBlobUnknown, ManifestInvalid, ManifestUnknown
-from longshore.oci.manifest import Manifest
+from longshore.oci.errors import ManifestBlobUnknown, ManifestUnknown
 from longshore.oci.names import TagName
-from longshore.registry import ledger, repositories, tags
-from longshore.registry.models import PushedManifest, Repository, Sparse, StoredManifest
+from longshore.registry import repositories
+from longshore.registry.models import PushedManifest, Repository, StoredManifest
 from longshore.registry.periods import Periods
-from longshore.registry.revive import revive
+from longshore.registry.quota import tells_when_full
+from longshore.registry.storing import ManifestPush, store_manifests
 
 _BY_TAG = Statement(
     "SELECT m.id, m.digest, m.media_type, m.payload FROM repositories r"
@@ -33,91 +28,10 @@ _BY_DIGEST = Statement(
     " WHERE r.project_id = :project_id AND r.name = :path AND r.deleted_at IS NULL"
     " AND m.digest = :reference AND m.deleted_at IS NULL"
 )
-_BLOBS = Statement("SELECT id, digest, size FROM blobs WHERE digest = ANY(:digests) ORDER BY id FOR KEY SHARE")
-_MEMBERSHIPS = Statement(
-    """
-    SELECT rb.blob_id,
-        (rb.lease_until IS NULL OR rb.lease_until > {now} OR EXISTS (
-            SELECT 1 FROM manifest_blobs mb WHERE mb.repository_id = rb.repository_id AND mb.blob_id = rb.blob_id)
-         OR EXISTS (
-            SELECT 1 FROM manifest_wants mw WHERE mw.repository_id = rb.repository_id AND mw.digest = b.digest)) AS kept
-    FROM repository_blobs rb JOIN blobs b ON b.id = rb.blob_id
-    WHERE rb.repository_id = :repository_id AND rb.blob_id = ANY(:ids) AND rb.hidden_at IS NULL AND NOT b.damaged
-    """
-)
-_CHILDREN = Statement(
-    "SELECT id, digest FROM manifests WHERE repository_id = :repository_id AND digest = ANY(:digests)"
-)
-_EXISTING = Statement(
-    "SELECT id, deleted_at FROM manifests WHERE repository_id = :repository_id AND digest = :digest FOR UPDATE"
-)
-_INSERT = Statement(
-    """
-    INSERT INTO manifests (repository_id, digest, media_type, artifact_type, subject_digest, payload, size, annotations,
-        pushed_at, review_after)
-    VALUES (:repository_id, :digest, :media_type, :artifact_type, :subject_digest, :payload, :size, :annotations, {now},
-        (SELECT {now} + greatest(p.untagged_ttl, :grace) FROM projects p
-         WHERE p.id = :project_id AND p.untagged_ttl IS NOT NULL))
-    RETURNING id
-    """
-)
-_TOUCH = Statement(
-    """
-    UPDATE manifests SET pushed_at = {now}, media_type = :media_type,
-        review_after = (SELECT {now} + greatest(p.untagged_ttl, :grace) FROM projects p
-         WHERE p.id = :project_id AND p.untagged_ttl IS NOT NULL)
-    WHERE id = :id
-    """
-)
-_EDGES = Statement(
-    "INSERT INTO manifest_blobs (manifest_id, repository_id, blob_id)"
-    " SELECT :id, rb.repository_id, rb.blob_id FROM repository_blobs rb"
-    " WHERE rb.repository_id = :repository_id AND rb.blob_id = ANY(:blob_ids) ON CONFLICT DO NOTHING"
-)
-_HOLD = Statement(
-    "UPDATE repository_blobs SET lease_until = NULL WHERE repository_id = :repository_id AND blob_id = ANY(:blob_ids)"
-    " AND lease_until IS NOT NULL"
-)
-# A manifest that is pushed again may have a blob that couldn't be seen: hidden while it was deleted, or damaged.
-_WANT = Statement(
-    "INSERT INTO manifest_wants (manifest_id, repository_id, digest)"
-    " SELECT CAST(:id AS BIGINT), CAST(:repository_id AS BIGINT), each.value FROM {each:digests} WHERE NOT EXISTS ("
-    "SELECT 1 FROM manifest_blobs mb JOIN blobs b ON b.id = mb.blob_id WHERE mb.manifest_id = :id AND b.digest = each.value)"
-    " ON CONFLICT DO NOTHING"
-)
-_WANT_NO_MORE = Statement("DELETE FROM manifest_wants WHERE manifest_id = :id AND digest = ANY(:digests)")
-_KNOWN_CHILDREN = Statement(
-    "INSERT INTO manifest_children (parent_id, repository_id, child_digest, child_id)"
-    " SELECT :id, m.repository_id, m.digest, m.id FROM manifests m"
-    " WHERE m.repository_id = :repository_id AND m.digest = ANY(:digests) ON CONFLICT DO NOTHING"
-)
-_MISSING_CHILDREN = Statement(
-    "INSERT INTO manifest_children (parent_id, repository_id, child_digest)"
-    " SELECT CAST(:id AS BIGINT), CAST(:repository_id AS BIGINT), each.value FROM {each:digests} WHERE true"
-    " ON CONFLICT DO NOTHING"
-)
-_ADOPT = Statement(
-    "UPDATE manifest_children SET child_id = :id"
-    " WHERE repository_id = :repository_id AND child_digest = :digest AND child_id IS NULL"
-)
-_LISTED = Statement("UPDATE repositories SET listed_at = {now} WHERE id = :repository_id AND listed_at IS NULL")
-_COUNT_REPOSITORY = Statement(
-    "UPDATE project_usage SET repository_count = repository_count + 1 WHERE project_id = :project_id"
-)
-_SPARSE = Statement("SELECT sparse FROM projects WHERE id = :project_id")
 
 _FOREIGN_KEY_ATTEMPTS = 5
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestPush:
-    """A manifest that arrived: parsed, with its digest checked against the payload."""
-
-    manifest: Manifest
-    digest: Digest
-    payload: bytes
-    tags: tuple[TagName, ...]
-    actor: str
+Check = Callable[[Connection, Repository], Awaitable[None]]
 
 
 class Manifests:
@@ -148,159 +62,43 @@ class Manifests:
             QuotaExceeded: the project is full.
             NameUnknown: the project is gone.
         """
+        await self.push_together(project_id, path, (pushed,))
+        subject = pushed.manifest.subject
+        return PushedManifest(
+            digest=pushed.digest, subject=None if subject is None else subject.digest, tags=pushed.tags
+        )
 
-        async def run(transaction: Transaction) -> PushedManifest:
-            repository = await repositories.find_or_create(transaction, project_id, path)
+    @tells_when_full
+    async def push_together(
+        self,
+        project_id: int,
+        path: str,
+        pushes: Sequence[ManifestPush],
+        *,
+        before: Check | None = None,
+    ) -> None:
+        """W for several manifests at once, children before what contains them: nobody sees a part of them.
+
+        `before` may refuse by raising, under lock ①.
+
+        Raises:
+            ManifestBlobUnknown, ManifestInvalid, QuotaExceeded, NameUnknown: as `push`.
+        """
+
+        async def run(transaction: Transaction) -> None:
+            await repositories.find_or_create(transaction, project_id, path)
             repository = await repositories.lock(transaction, project_id, path)
-            return await _push(transaction, repository, pushed, self._periods)
+            if before is not None:
+                await before(transaction, repository)
+            await store_manifests(transaction, repository, pushes, periods=self._periods)
 
         for _ in range(_FOREIGN_KEY_ATTEMPTS):
             try:
-                return await self._database.write(run)
+                await self._database.write(run)
             except ForeignKeyViolation:
                 # A membership or a child was collected between our look and our edge: the next look says so.
                 continue
+            return
         raise ManifestBlobUnknown(
             "Something that the manifest refers to is being deleted at this moment. Push it again, then the manifest."
         )
-
-
-async def _push(
-    transaction: Transaction, repository: Repository, pushed: ManifestPush, periods: Periods
-) -> PushedManifest:
-    manifest = pushed.manifest
-    sparse = Sparse(await transaction.value(_SPARSE, project_id=repository.project_id))
-    held, wanted = await _resolve_blobs(transaction, repository, manifest, sparse)
-    known, missing = await _resolve_children(transaction, repository, manifest, sparse)
-    manifest_id, used, stored, revived = await _upsert(transaction, repository, pushed, known, periods)
-    parameters = {"id": manifest_id, "repository_id": repository.id}
-    blob_ids = list(held.values())
-    if blob_ids:
-        await transaction.execute(_EDGES, **parameters, blob_ids=blob_ids)
-        await transaction.execute(_HOLD, repository_id=repository.id, blob_ids=blob_ids)
-        await transaction.execute(_WANT_NO_MORE, id=manifest_id, digests=list(held))
-    if wanted:
-        await transaction.execute(_WANT, **parameters, digests=wanted)
-    if known:
-        await transaction.execute(_KNOWN_CHILDREN, **parameters, digests=list(known))
-    if missing:
-        await transaction.execute(_MISSING_CHILDREN, **parameters, digests=missing)
-    await transaction.execute(_ADOPT, **parameters, digest=str(pushed.digest))
-    for tag in pushed.tags:
-        await tags.point(
-            transaction,
-            repository,
-            tag,
-            manifest_id,
-            pushed.digest,
-            actor=pushed.actor,
-            reason="push",
-            periods=periods,
-        )
-    await append(
-        transaction,
-        kind=EventKind.MANIFEST_PUSHED,
-        project_id=repository.project_id,
-        payload={
-            "repository_id": repository.id,
-            "repository": repository.path,
-            "digest": str(pushed.digest),
-            "tags": [str(tag) for tag in pushed.tags],
-            "media_type": manifest.media_type,
-            "actor": pushed.actor,
-        },
-    )
-    await ledger.count(transaction, repository.project_id, sorted({*blob_ids, *revived}), used=used, stored=stored)
-    if await transaction.execute(_LISTED, repository_id=repository.id):
-        await transaction.execute(_COUNT_REPOSITORY, project_id=repository.project_id)
-    subject = None if manifest.subject is None else manifest.subject.digest
-    return PushedManifest(digest=pushed.digest, subject=subject, tags=pushed.tags)
-
-
-async def _resolve_blobs(
-    transaction: Transaction, repository: Repository, manifest: Manifest, sparse: Sparse
-) -> tuple[dict[str, int], list[str]]:
-    """Which blobs the manifest will hold, digest by id, and which it wants (in a sparse project only)."""
-    needed = {str(blob.digest): blob.size for blob in manifest.blobs}
-    optional = {str(blob.digest): blob.size for blob in manifest.optional_blobs}
-    if not needed and not optional:
-        return {}, []
-    rows = await transaction.all(_BLOBS, digests=[*needed, *optional])
-    found = {row[1]: (row[0], row[2]) for row in rows}
-    # In a new statement: a lock in a join would keep the old snapshot of the memberships.
-    memberships = await transaction.all(_MEMBERSHIPS, repository_id=repository.id, ids=[row[0] for row in rows])
-    kept = {row[0]: bool(row[1]) for row in memberships}
-    held: dict[str, int] = {}
-    missing: list[str] = []
-    for digest, size in {**optional, **needed}.items():
-        blob_id, actual = found.get(digest, (None, None))
-        if blob_id is not None and (kept.get(blob_id) or (blob_id in kept and sparse is Sparse.ANY)):
-            if actual != size:
-                raise ManifestInvalid(
-                    f"The manifest says that {digest} has {size} bytes, but the blob has {actual}. Build the manifest anew."
-                )
-            held[digest] = blob_id
-        elif digest in needed:
-            missing.append(digest)
-    if missing and sparse is not Sparse.ANY:
-        raise _blob_unknown("blob", missing)
-    return held, missing
-
-
-async def _resolve_children(
-    transaction: Transaction, repository: Repository, manifest: Manifest, sparse: Sparse
-) -> tuple[dict[str, int], list[str]]:
-    digests = [str(child.digest) for child in manifest.children]
-    if not digests:
-        return {}, []
-    rows = await transaction.all(_CHILDREN, repository_id=repository.id, digests=digests)
-    known = {row[1]: row[0] for row in rows}
-    missing = [digest for digest in digests if digest not in known]
-    if missing and sparse is Sparse.NONE:
-        raise _blob_unknown("manifest", missing)
-    return known, missing
-
-
-async def _upsert(
-    transaction: Transaction, repository: Repository, pushed: ManifestPush, children: dict[str, int], periods: Periods
-) -> tuple[int, int, int, Sequence[int]]:
-    """The manifest's id, the used and stored bytes it brings, and the blobs of manifests that came back to life."""
-    manifest = pushed.manifest
-    size = len(pushed.payload)
-    existing = await transaction.one(_EXISTING, repository_id=repository.id, digest=str(pushed.digest))
-    manifest_id: int
-    if existing is None:
-        manifest_id = await transaction.value(
-            _INSERT,
-            repository_id=repository.id,
-            digest=str(pushed.digest),
-            media_type=manifest.media_type,
-            artifact_type=manifest.artifact_type,
-            subject_digest=None if manifest.subject is None else str(manifest.subject.digest),
-            payload=pushed.payload,
-            size=size,
-            annotations=msgspec.json.encode(dict(manifest.annotations)).decode(),
-            grace=periods.grace,
-            project_id=repository.project_id,
-        )
-        used = stored = size
-    else:
-        manifest_id, used, stored = existing[0], 0, 0
-    revived = await revive(transaction, repository, [manifest_id, *children.values()], periods=periods)
-    if existing is not None:
-        await transaction.execute(
-            _TOUCH,
-            id=manifest_id,
-            media_type=manifest.media_type,
-            project_id=repository.project_id,
-            grace=periods.grace,
-        )
-    return manifest_id, used + revived.manifest_bytes, stored, revived.blob_ids
-
-
-def _blob_unknown(kind: str, digests: list[str]) -> ManifestBlobUnknown:
-    shown = ", ".join(digests[:5]) + (f" and {len(digests) - 5} more" if len(digests) > 5 else "")
-    return ManifestBlobUnknown(
-        f"The manifest refers to {kind}s that the repository doesn't have: {shown}. Push them first.",
-        detail=[{"digest": digest} for digest in digests[:100]],
-    )

@@ -74,3 +74,12 @@ class ReferrerDescriptor:
     size: int
     artifact_type: str | None
     annotations: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reclaimable:
+    """An artifact that nobody would miss by a name; `path` is its repository's below the project, `size` in bytes."""
+
+    path: str
+    digest: str
+    size: int

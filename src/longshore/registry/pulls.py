@@ -33,6 +33,9 @@ _PARENTS = Statement(
 _TAG = Statement(
     "UPDATE tags SET pull_count = pull_count + :count, pulled_at = {now} WHERE manifest_id = :id AND name = :name"
 )
+_REPOSITORIES = Statement("SELECT id, repository_id FROM manifests WHERE id = ANY(:ids)")
+# In a transaction of its own: it takes lock ① of repositories, and whoever has that may be waiting for the rows above.
+_REPOSITORY = Statement("UPDATE repositories SET pull_count = pull_count + :count WHERE id = :id")
 _BATCH = 200
 _MOST_WAITING = 100_000
 
@@ -47,6 +50,7 @@ class PullCounter:
         self._database = database
         self._flush_seconds = flush_seconds
         self._waiting: Counter[tuple[int, str | None]] = Counter()
+        self._of_repositories: Counter[int] = Counter()
 
     def add(self, manifest_id: int, tag: str | None) -> None:
         """Counts one pull of the manifest, by the tag if it was asked for by one."""
@@ -86,13 +90,31 @@ class PullCounter:
                 self._waiting[key] -= count
                 if not self._waiting[key]:
                     del self._waiting[key]
+        await self._write_repositories()
 
     async def _write(self, batch: list[_Pull]) -> None:
-        async def run(transaction: Transaction) -> None:
+        async def run(transaction: Transaction) -> dict[int, int]:
             for (manifest_id, tag), count in batch:
                 await transaction.execute(_MANIFEST, id=manifest_id, count=count)
                 await transaction.execute(_PARENTS, id=manifest_id, count=count)
                 if tag is not None:
                     await transaction.execute(_TAG, id=manifest_id, name=tag, count=count)
+            rows = await transaction.all(_REPOSITORIES, ids=sorted({manifest_id for (manifest_id, _), _ in batch}))
+            return {row[0]: row[1] for row in rows}
 
-        await self._database.write(run)
+        places = await self._database.write(run)
+        for (manifest_id, _), count in batch:
+            if manifest_id in places:
+                self._of_repositories[places[manifest_id]] += count
+
+    async def _write_repositories(self) -> None:
+        while self._of_repositories:
+            batch = sorted(self._of_repositories.items())[:_BATCH]
+
+            async def run(transaction: Transaction, batch: list[tuple[int, int]] = batch) -> None:
+                for repository_id, count in batch:
+                    await transaction.execute(_REPOSITORY, id=repository_id, count=count)
+
+            await self._database.write(run)
+            for repository_id, _ in batch:
+                del self._of_repositories[repository_id]

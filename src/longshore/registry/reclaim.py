@@ -8,7 +8,7 @@ one leaves it as it was, and another one goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,6 +27,7 @@ from longshore.registry.repository_purge import RepositoryPurge
 from longshore.registry.review import Review
 from longshore.registry.step import Progress, Step
 from longshore.registry.sweep import Sweep
+from longshore.registry.trim import Trim
 from longshore.storage.port import BlobStore
 
 _log = structlog.get_logger("longshore.reclaim")
@@ -72,13 +73,20 @@ class Reclaim:
     """Runs every step of reclaim, over and over."""
 
     def __init__(
-        self, database: Database, store: BlobStore, periods: Periods, immutable: ImmutableTags | None = None
+        self,
+        database: Database,
+        store: BlobStore,
+        periods: Periods,
+        immutable: ImmutableTags | None = None,
+        *,
+        further: Sequence[Step] = (),
     ) -> None:
         self._database = database
         self._clock = ClockWatch(database)
         # SQLite's writer takes what waits together; PostgreSQL's few connections are shared with requests.
         concurrency = 8 if database.dialect is Dialect.SQLITE else 2
         steps: tuple[Step, ...] = (
+            Trim(database, periods),
             Review(database, periods, immutable, concurrency=concurrency),
             RepositoryPurge(database),
             Purge(database, periods, concurrency=concurrency),
@@ -87,6 +95,7 @@ class Reclaim:
             Sweep(database, store, periods),
             EmptyRepositories(database),
             PurgedProjects(database),
+            *further,
         )
         self._steps: Mapping[str, Step] = {step.name: step for step in steps}
 

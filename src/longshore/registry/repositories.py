@@ -18,7 +18,7 @@ _LOCK = Statement(
 )
 _PROJECT = Statement("SELECT id FROM projects WHERE id = :project_id AND deleted_at IS NULL FOR SHARE")
 _INSERT = Statement(
-    "INSERT INTO repositories (project_id, name, created_at) VALUES (:project_id, :path, {now})"
+    "INSERT INTO repositories (project_id, name, created_at, updated_at) VALUES (:project_id, :path, {now}, {now})"
     " ON CONFLICT (project_id, name) WHERE deleted_at IS NULL DO NOTHING"
 )
 

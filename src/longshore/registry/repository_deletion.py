@@ -121,8 +121,8 @@ async def refuse_held(connection: Connection, doomed: Sequence[Repository], immu
         tag = await immutable.any_in(connection, repository)
         if tag is not None:
             raise Held(
-                f"The repository {repository.path} has the tag {tag!r}, which is immutable. Change the project's"
-                " immutability rules first.",
+                f"the tag {tag} configured as immutable, cannot be deleted. Change the project's immutability rules, or"
+                f" keep the repository {repository.path}.",
                 detail={"tags": [tag]},
             )
 

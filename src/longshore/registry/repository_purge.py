@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from longshore.database.connection import Connection, Database, Row, Transaction
 from longshore.database.errors import ForeignKeyViolation
 from longshore.database.statement import Statement
+from longshore.registry import artifacts
 from longshore.registry.deletion import drop_tags
 from longshore.registry.locking import lock_by_id
 from longshore.registry.step import Progress, QueueStep, count_due
@@ -136,4 +137,6 @@ async def purge_repository(transaction: Transaction, repository_id: int) -> int:
         actor="longshore",
         reason="the repository was deleted, and the time to restore it is over",
     )
-    return await transaction.execute(_MARK, manifest_ids=manifest_ids)
+    marked = await transaction.execute(_MARK, manifest_ids=manifest_ids)
+    await artifacts.count(transaction, locked.repository, await artifacts.refresh(transaction, manifest_ids))
+    return marked

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from longshore.database.connection import Transaction
 from longshore.database.statement import Statement
@@ -40,9 +41,13 @@ _UNHIDE = Statement(
 class Revived:
     """What came back, for the caller to count: manifests, their bytes, and the blobs they hold."""
 
+    ids: tuple[int, ...]
     digests: tuple[str, ...]
     manifest_bytes: int
     blob_ids: tuple[int, ...]
+
+
+NOTHING: Final = Revived(ids=(), digests=(), manifest_bytes=0, blob_ids=())
 
 
 async def revive(
@@ -55,10 +60,13 @@ async def revive(
     rows = await transaction.all(_TREE, ids=list(manifest_ids))
     ids = [row[0] for row in rows]
     if not ids:
-        return Revived(digests=(), manifest_bytes=0, blob_ids=())
+        return NOTHING
     await transaction.execute(_REVIVE, ids=ids, project_id=repository.project_id, grace=periods.grace)
     blob_ids = await held_blobs(transaction, ids)
     await transaction.execute(_UNHIDE, repository_id=repository.id, blob_ids=blob_ids)
     return Revived(
-        digests=tuple(row[2] for row in rows), manifest_bytes=sum(row[1] for row in rows), blob_ids=tuple(blob_ids)
+        ids=tuple(ids),
+        digests=tuple(row[2] for row in rows),
+        manifest_bytes=sum(row[1] for row in rows),
+        blob_ids=tuple(blob_ids),
     )

@@ -33,6 +33,7 @@ projects = Table(
     Column("owner_id", Identifier, ForeignKey("users.id")),
     Column("public", Boolean, nullable=False, server_default=false()),
     Column("quota_bytes", BigInteger, comment="NULL: no limit"),
+    Column("quota_updated_at", Microseconds, comment="NULL: not since it was made"),
     Column("undelete_window", BigInteger, comment="microseconds; NULL: the setting"),
     Column("untagged_ttl", BigInteger, comment="microseconds; NULL: untagged manifests are kept"),
     Column("sparse", Text, nullable=False, server_default="none"),
@@ -50,6 +51,12 @@ projects = Table(
     # All that the list of projects filters by: whoever asks for a page far behind skips the others in here. SQLite takes an
     # index for whole only if the column of its condition is in it too.
     partial_index("ix_projects_listing", "name", "id", "public", "owner_id", "deleted_at", where="deleted_at IS NULL"),
+    # The same of the public ones and of the others, whose list is what most readers see.
+    partial_index(
+        "ix_projects_public_listing", "public", "name", "id", "owner_id", "deleted_at", where="deleted_at IS NULL"
+    ),
+    partial_index("ix_projects_created_at", "created_at", "id", "public", "deleted_at", where="deleted_at IS NULL"),
+    partial_index("ix_projects_updated_at", "updated_at", "id", "public", "deleted_at", where="deleted_at IS NULL"),
     sqlite_autoincrement=True,
 )
 
@@ -60,6 +67,10 @@ project_usage = Table(
     Column("used_bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("stored_bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("repository_count", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "artifact_count", BigInteger, nullable=False, server_default=text("0"), comment="listed, in live repositories"
+    ),
+    Column("exceeded_at", Microseconds, comment="the first refusal since something was given back; NULL: it has room"),
     CheckConstraint("used_bytes >= 0 AND stored_bytes >= used_bytes", name="bytes"),
     comment="The ledger, apart from projects so that a counter never blocks a reader; trash = stored - used",
 )
@@ -75,11 +86,36 @@ repositories = Table(
     Column("deleted_at", Microseconds),
     Column("purge_after", Microseconds),
     Column("deletion_id", Text),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("artifact_count", BigInteger, nullable=False, server_default=text("0"), comment="those that are listed"),
+    Column("pull_count", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "updated_at", Microseconds, nullable=False, server_default=text("0"), comment="its artifacts, tags, description"
+    ),
     partial_index("uq_repositories_name", "project_id", "name", where="deleted_at IS NULL", unique=True),
     Index("ix_repositories_project_id", "project_id"),
     partial_index("ix_repositories_purge_after", "purge_after", where="purge_after IS NOT NULL"),
     partial_index("ix_repositories_deletion_id", "deletion_id", where="deletion_id IS NOT NULL"),
     partial_index("ix_repositories_unlisted", "created_at", where="listed_at IS NULL"),
+    partial_index(
+        "ix_repositories_listing",
+        "project_id",
+        "created_at",
+        "id",
+        "listed_at",
+        "deleted_at",
+        where="listed_at IS NOT NULL AND deleted_at IS NULL",
+    ),
+    # The same without a project, for who sees all of them.
+    partial_index(
+        "ix_repositories_newest",
+        "created_at",
+        "id",
+        "project_id",
+        "listed_at",
+        "deleted_at",
+        where="listed_at IS NOT NULL AND deleted_at IS NULL",
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -171,15 +207,51 @@ artifacts = Table(
     Column("manifest_id", Identifier, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
     Column("repository_id", Identifier, nullable=False),
     Column("project_id", Identifier, nullable=False),
-    Column("pushed_at", Microseconds, nullable=False),
-    Column("listed", Boolean, nullable=False, server_default=false()),
+    Column(
+        "pushed_at", Microseconds, nullable=False, comment="its first push; a push after its deletion is a first one"
+    ),
+    Column(
+        "listed",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="alive, no accessory, and tagged or in no live index; says nothing of the repository",
+    ),
+    Column("tag_count", BigInteger, nullable=False, server_default=text("0")),
     Column("type", Text, nullable=False, server_default="UNKNOWN"),
     Column("config_media_type", Text, nullable=False, server_default=""),
-    Column("size", BigInteger, nullable=False, server_default=text("0")),
+    Column("size", BigInteger, nullable=False, server_default=text("0"), comment="with all that it refers to"),
     Column("accessory_type", Text),
-    Column("icon", Text),
-    Column("extra_attributes", Text, nullable=False, server_default="{}"),
-    Column("described_at", Microseconds),
+    Column("subject_digest", Name, comment="what an accessory belongs to"),
+    Column("icon", Name, comment="the digest of its own icon"),
+    Column("additions", Text, nullable=False, server_default="[]", comment="JSON: names of what it can be asked for"),
+    Column("extra_attributes", Text, nullable=False, server_default="{}", comment="JSON"),
+    Column("described_at", Microseconds, comment="NULL: facts are still to be read from blobs"),
+    Column("describe_after", Microseconds, comment="when to try that; NULL: described, or there is no use"),
+    # All that their own order looks at, so that pages are skipped in here; `listed` because SQLite asks for the column of the
+    # condition too.
+    partial_index("ix_artifacts_listing", "repository_id", "pushed_at", "manifest_id", "listed", where="listed"),
+    partial_index(
+        "ix_artifacts_project_listing",
+        "project_id",
+        "pushed_at",
+        "manifest_id",
+        "repository_id",
+        "listed",
+        where="listed",
+    ),
+    partial_index(
+        "ix_artifacts_accessories",
+        "repository_id",
+        "subject_digest",
+        "manifest_id",
+        where="accessory_type IS NOT NULL",
+    ),
+    partial_index("ix_artifacts_icon", "icon", where="icon IS NOT NULL"),
+    partial_index("ix_artifacts_describe_after", "describe_after", where="describe_after IS NOT NULL"),
+    # What a full project could do without is looked for among its largest.
+    Index("ix_artifacts_project_id_size", "project_id", "size"),
+    comment="What lists show of a manifest, kept by whoever changes it; one row per manifest",
 )
 
 manifest_pulls = Table(
@@ -236,8 +308,10 @@ tags = Table(
     Column("pushed_at", Microseconds, nullable=False),
     Column("pulled_at", Microseconds),
     Column("pull_count", BigInteger, nullable=False, server_default=text("0")),
+    Column("id", Identifier, comment="of the line of the journal that made it"),
     PrimaryKeyConstraint("repository_id", "name"),
     Index("ix_tags_manifest_id", "manifest_id"),
+    Index("ix_tags_id", "id", unique=True),
     partial_index(
         "ix_tags_repository_id_subject_digest", "repository_id", "subject_digest", where="subject_digest IS NOT NULL"
     ),

@@ -12,11 +12,11 @@ from longshore.events import service as events
 from longshore.events.models import EventKind
 from longshore.oci.errors import NotFound
 from longshore.oci.names import TagName
-from longshore.registry import ledger, repositories
+from longshore.registry import artifacts, ledger, repositories
 from longshore.registry.models import Repository
 from longshore.registry.periods import Periods
 from longshore.registry.revive import revive
-from longshore.registry.tags import cosign_subject, journal
+from longshore.registry.tags import insert, journal
 
 _MANIFESTS = Statement(
     "SELECT id FROM manifests WHERE deletion_id = :deletion_id AND repository_id = :repository_id ORDER BY id"
@@ -33,10 +33,6 @@ _TAGS = Statement(
     FROM tag_journal j
     WHERE j.deletion_id = :deletion_id AND j.repository_id = :repository_id AND j.action = 'deleted' ORDER BY j.id
     """
-)
-_RESTORE_TAG = Statement(
-    "INSERT INTO tags (repository_id, name, manifest_id, subject_digest, pushed_at)"
-    " VALUES (:repository_id, :name, :manifest_id, :subject_digest, {now})"
 )
 
 
@@ -103,7 +99,15 @@ async def _undelete(
     restoration = Restoration(manifests=revived.digests, tags=tuple(restored), not_restored=tuple(left))
     if restoration.manifests or restoration.tags:
         await _announce(transaction, repository, restoration, deletion_id=deletion_id, actor=actor)
-    await ledger.count(transaction, repository.project_id, revived.blob_ids, used=revived.manifest_bytes)
+        # Also the manifests that only a tag came back to.
+        tagged = {tag["manifest_id"] for tag in tags if tag[0] in restored}
+        change = await artifacts.refresh(transaction, sorted({*revived.ids, *tagged}))
+        await artifacts.touch(transaction, repository, change)
+    else:
+        change = 0
+    await ledger.count(
+        transaction, repository.project_id, revived.blob_ids, used=revived.manifest_bytes, artifacts=change
+    )
     return restoration
 
 
@@ -118,17 +122,11 @@ def _why_not(tag: Row) -> NotRestored | None:
 
 
 async def _restore_tag(transaction: Transaction, repository: Repository, tag: Row, *, actor: str) -> None:
-    subject = cosign_subject(TagName(tag["name"]))
-    await transaction.execute(
-        _RESTORE_TAG,
-        repository_id=repository.id,
-        name=tag["name"],
-        manifest_id=tag["manifest_id"],
-        subject_digest=None if subject is None else str(subject),
-    )
-    await journal(
+    line = await journal(
         transaction, repository.id, tag["name"], tag["digest"], action="restored", actor=actor, reason="undelete"
     )
+    await insert(transaction, repository, TagName(tag["name"]), tag["manifest_id"], line)
+    await artifacts.count_tags(transaction, tag["manifest_id"], 1)
 
 
 async def _announce(

@@ -14,8 +14,7 @@ from longshore.database.connection import Connection, Transaction
 from longshore.database.statement import Statement
 from longshore.oci.digest import Algorithm, Digest
 from longshore.oci.errors import BlobUploadUnknown
-from longshore.registry import repositories
-from longshore.registry.errors import QuotaExceeded
+from longshore.registry import quota, repositories
 from longshore.registry.models import Upload
 from longshore.registry.periods import Periods
 from longshore.storage.port import NO_STATE, Checkpoint, ObjectKey
@@ -139,8 +138,10 @@ async def start(
 async def check_quota(connection: Connection, project_id: int, size: int) -> None:
     """Refuses an upload that can't be committed later; the commit itself checks exactly."""
     usage = await connection.one(_USAGE, project_id=project_id)
-    if usage is not None and usage[1] is not None and usage[0] + max(size, 1) > usage[1]:
-        raise QuotaExceeded(added=max(size, 1), used=usage[0], limit=usage[1])
+    if usage is None or usage[1] is None or usage[0] + max(size, 1) <= usage[1]:
+        return
+    if await quota.is_enforced(connection):
+        raise await quota.exceeded(connection, project_id, added=max(size, 1), used=usage[0], limit=usage[1])
 
 
 async def look(connection: Connection, project_id: int, path: str, session_id: str, *, lock: bool = False) -> Session:

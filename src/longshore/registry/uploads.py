@@ -27,6 +27,7 @@ from longshore.registry import repositories, upload_rows
 from longshore.registry.blobs import Blobs
 from longshore.registry.models import Repository, Upload
 from longshore.registry.periods import Periods
+from longshore.registry.quota import tells_when_full
 from longshore.registry.reception import Reception, to_the_end
 from longshore.registry.upload_commit import commit
 from longshore.registry.upload_opening import HashMemory, UploadOpening
@@ -55,6 +56,7 @@ class Uploads:
         """Bytes below which a chunk costs more than it brings; 0 for any size."""
         return self._store.smallest_chunk
 
+    @tells_when_full
     async def start(self, project_id: int, path: str, *, declared: int = 0) -> Upload:
         """S: a new session; `declared` bytes are expected, 0 when unknown.
 
@@ -95,6 +97,7 @@ class Uploads:
         await self._database.write(run)
         self._hashes.forget(session_id)
 
+    @tells_when_full
     async def receive(
         self,
         project_id: int,
@@ -153,6 +156,7 @@ class Uploads:
             self._hashes.forget(session_id)
         return finished
 
+    @tells_when_full
     async def finish(
         self,
         project_id: int,

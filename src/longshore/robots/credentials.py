@@ -9,19 +9,23 @@ from typing import Final
 
 from longshore.access.errors import WrongCredentials
 from longshore.access.models import Principal, PrincipalKind
-from longshore.access.sign_in import ROBOT_PREFIX
-from longshore.database.connection import Connection, Database, Row
+from longshore.database.connection import Database, Row
 from longshore.database.statement import Statement
+from longshore.robots.models import stored_names
 from longshore.robots.secret import RobotSecrets
+from longshore.system.configuration import Configurations
 
 _COLUMNS = """
-    SELECT r.id, r.secret_hash, r.access_version, NOT r.disabled AND coalesce(r.expires_at > {now}, :yes) AS alive
+    SELECT r.id, r.secret_hash, r.access_version, coalesce(r.previous_secret_until, r.expires_at) AS changes_at,
+           coalesce(CASE WHEN r.previous_secret_until > {now} THEN r.previous_secret_hash END, '') AS previous_hash,
+           NOT r.disabled AND (r.expires_at IS NULL OR r.expires_at > {now}) AS alive
     FROM robots r
 """
-_OF_SYSTEM = Statement(f"{_COLUMNS} WHERE r.project_id IS NULL AND r.name = :name")
+_OF_SYSTEM = Statement(f"{_COLUMNS} WHERE r.project_id IS NULL AND r.name = :name", lasting="changes_at")
 _OF_PROJECT = Statement(
     f"{_COLUMNS} JOIN projects p ON p.id = r.project_id"
-    " WHERE p.name = :project AND p.deleted_at IS NULL AND r.name = :name"
+    " WHERE p.name = :project AND p.deleted_at IS NULL AND r.name = :name",
+    lasting="changes_at",
 )
 _LONGEST: Final = 1_024
 _WRONG_SECONDS: Final = 300.0
@@ -35,7 +39,7 @@ class RobotCredentials:
     Args:
         database: Where they are.
         secrets: Who compares secrets.
-        prefix: What their names begin with when they log in.
+        configurations: Who knows what their names begin with when they log in.
         clock: Seconds, monotonic.
     """
 
@@ -44,12 +48,12 @@ class RobotCredentials:
         database: Database,
         secrets: RobotSecrets,
         *,
-        prefix: str = ROBOT_PREFIX,
+        configurations: Configurations | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._secrets = secrets
-        self._prefix = prefix
+        self._configurations = configurations or Configurations(database)
         self._clock = clock
         self._wrong: dict[tuple[str, int, str], float] = {}
 
@@ -62,19 +66,26 @@ class RobotCredentials:
         """
         if len(name) > _LONGEST or len(secret) > _LONGEST:
             raise WrongCredentials
-        row = await self._database.read(lambda connection: self._find(connection, name))
+        row = await self._find(name)
         right = self._secrets.matches(_NOBODY if row is None else row["secret_hash"], secret)
+        # Asked in any case, so that the time of an answer doesn't tell of a grace period.
+        right |= self._secrets.matches((row["previous_hash"] if row is not None else "") or _NOBODY, secret)
         if row is None or not right or not row["alive"]:
             raise WrongCredentials(
                 repeated=self._is_repeated(name, 0 if row is None else row["access_version"], secret)
             )
         return Principal(PrincipalKind.ROBOT, row["id"], name, sysadmin=False, access_version=row["access_version"])
 
-    async def _find(self, connection: Connection, name: str) -> Row | None:
-        project, plus, robot = name.removeprefix(self._prefix).rpartition("+")
-        if plus:
-            return await connection.one(_OF_PROJECT, project=project, name=robot, yes=True)
-        return await connection.one(_OF_SYSTEM, name=robot, yes=True)
+    async def _find(self, login: str) -> Row | None:
+        prefix = (await self._configurations.current()).robot_name_prefix
+        for project, name in stored_names(login, prefix):
+            if project is None:
+                row = await self._database.one(_OF_SYSTEM, name=name)
+            else:
+                row = await self._database.one(_OF_PROJECT, project=project, name=name)
+            if row is not None:
+                return row
+        return None
 
     def _is_repeated(self, name: str, version: int, secret: str) -> bool:
         key = (name, version, self._secrets.hash(secret))

@@ -69,6 +69,8 @@ class Robot:
     duration_days: int
     disabled: bool
     creator: str
+    creator_type: str
+    creator_ref: int
     access_version: int
     created_at: int
     updated_at: int
@@ -80,7 +82,7 @@ class Robot:
 
     def shown_name(self, prefix: str = ROBOT_PREFIX) -> str:
         """The name that it logs in with: `robot$name`, or `robot$project+name`."""
-        return f"{prefix}{self.name}" if self.project is None else f"{prefix}{self.project}+{self.name}"
+        return shown_name(prefix, self.project, self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +103,21 @@ def expiry(created_at: int, days: int) -> int | None:
     is computed from them.
     """
     return created_at + days * DAY if days > 0 else None
+
+
+def shown_name(prefix: str, project: ProjectName | None, name: str) -> str:
+    """The name that a robot of a project, or of the system (None), logs in with."""
+    return f"{prefix}{name}" if project is None else f"{prefix}{project}+{name}"
+
+
+def stored_names(login: str, prefix: str) -> list[tuple[str | None, str]]:
+    """Which robots a login name may mean, by project (None: of the system) and name, the longest prefix first.
+
+    Harbor's own prefix is good whatever administrators have set: nobody else can have a name with a dollar sign.
+    """
+    found = []
+    for known in sorted({prefix, ROBOT_PREFIX}, key=len, reverse=True):
+        if login.startswith(known):
+            project, plus, name = login[len(known) :].rpartition("+")
+            found.append((project if plus else None, name))
+    return found

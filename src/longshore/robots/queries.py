@@ -4,24 +4,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from longshore.access.models import Account, Grants, Principal, PrincipalKind
-from longshore.access.ports import Listed
-from longshore.access.sign_in import ROBOT_PREFIX
+from longshore.access.models import Account, Grants
 from longshore.database.connection import Connection, Database, Row
 from longshore.database.statement import Statement
 from longshore.listing.columns import Column, Kind
 from longshore.listing.models import EVERYTHING, Wanted
 from longshore.listing.statements import List
+from longshore.listing.totals import EVERYWHERE, total_of
 from longshore.oci.names import ProjectName
 from longshore.robots.grants import by_name, effective, from_json
 from longshore.robots.models import Robot, RobotLevel
+
+TOTAL: Final = "robots"
+"""The list whose number of items is kept for the system and for each project."""
 
 # A robot of a deleted project is out of reach until the project comes back.
 _FROM = "FROM robots r LEFT JOIN projects p ON p.id = r.project_id WHERE (r.project_id IS NULL OR p.deleted_at IS NULL)"
 _COLUMNS = """
     SELECT r.id, r.name, r.level, r.project_id, p.name AS project, r.description, r.permissions, r.duration_days,
-           r.disabled, r.creator, r.access_version, r.created_at, r.updated_at
+           r.disabled, r.creator, r.creator_type, r.creator_ref, r.access_version, r.created_at, r.updated_at
 """
 _ROBOT = f"{_COLUMNS} {_FROM}"
 _BY_ID = Statement(f"{_ROBOT} AND r.id = :id")
@@ -32,7 +35,7 @@ _WITH_PROJECT = "(SELECT name FROM projects WHERE id = r.project_id) || '+' || r
 _OF_PROJECT = "project_id = (SELECT id FROM projects WHERE id = :project_id AND deleted_at IS NULL)"
 
 
-def _list(whose: str, name: str) -> List:
+def _list(whose: str, name: str, parent: str) -> List:
     return List(
         source="robots r",
         scope=f"r.{whose}",
@@ -46,13 +49,14 @@ def _list(whose: str, name: str) -> List:
         },
         order="name",
         rows=f"{_COLUMNS} FROM page JOIN robots r ON r.id = page.id LEFT JOIN projects p ON p.id = r.project_id",
+        total=total_of(TOTAL, parent),
     )
 
 
-_SYSTEM_LIST, _PROJECT_LIST = _list(_OF_SYSTEM, "r.name"), _list(_OF_PROJECT, _WITH_PROJECT)
+_SYSTEM_LIST = _list(_OF_SYSTEM, "r.name", str(EVERYWHERE))
+_PROJECT_LIST = _list(_OF_PROJECT, _WITH_PROJECT, ":project_id")
 _SYSTEM_NAME = Statement(f"{_ROBOT} AND r.{_OF_SYSTEM} AND r.name = :name")
 _PROJECT_NAME = Statement(f"{_ROBOT} AND r.{_OF_PROJECT} AND r.name = :name")
-_FOUND_IN_PROJECT = Statement(f"{_ROBOT} AND p.name = :project AND r.name = :name")
 _ACCOUNT = Statement(
     f"SELECT r.access_version, r.expires_at, r.level, r.permissions {_FROM} AND r.id = :id AND NOT r.disabled"
 )
@@ -72,20 +76,6 @@ class RobotQueries:
             return None
         grants = effective(from_json(row[3]), RobotLevel(row[2]))
         return Account(access_version=row[0], sysadmin=False, expires_at=row[1], grants=grants)
-
-    async def find(self, name: str) -> Listed | None:
-        """The robot that logs in with that name, whether or not it may now; None when there is none."""
-        project, plus, short = name.removeprefix(ROBOT_PREFIX).rpartition("+")
-        row = None
-        if name.startswith(ROBOT_PREFIX):
-            of = {"project": project} if plus else {}
-            row = await self._database.one(_FOUND_IN_PROJECT if plus else _SYSTEM_NAME, name=short, **of)
-        if row is None:
-            return None
-        principal = Principal(
-            PrincipalKind.ROBOT, row["id"], name, sysadmin=False, access_version=row["access_version"]
-        )
-        return Listed(principal, row["project_id"])
 
     async def robot(self, robot_id: int) -> Robot | None:
         """A robot by number; None when there is none."""
@@ -147,6 +137,8 @@ def _robot(row: Row, grants: Grants, project_names: dict[int, str]) -> Robot:
         duration_days=row["duration_days"],
         disabled=bool(row["disabled"]),
         creator=row["creator"],
+        creator_type=row["creator_type"],
+        creator_ref=row["creator_ref"],
         access_version=row["access_version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

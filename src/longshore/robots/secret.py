@@ -19,6 +19,10 @@ _ALPHABET: Final = string.ascii_letters + string.digits
 _LENGTH: Final = 32
 _LONGEST: Final = 128
 _SHORTEST: Final = 8
+_LONGEST_GRACE: Final = 30 * 86_400
+
+SECOND: Final = 1_000_000
+"""A second in microseconds."""
 
 
 class RobotSecrets:
@@ -55,6 +59,16 @@ def check_secret(secret: str) -> None:
             f"The secret must have {_SHORTEST} to {_LONGEST} characters, among them at least one upper-case letter, one"
             " lower-case letter and one digit. Leave it out to have one made."
         )
+
+
+def check_grace(seconds: int) -> None:
+    """Accepts how long a replaced secret stays good: 0 (not at all) to 30 days.
+
+    Raises:
+        BadRequest: it is longer, or below zero.
+    """
+    if not 0 <= seconds <= _LONGEST_GRACE:
+        raise BadRequest(f"grace_seconds: the old secret stays good for 0 to {_LONGEST_GRACE} seconds, not {seconds}.")
 
 
 def _has_every_kind(secret: str) -> bool:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from longshore.access.models import Grants
-from longshore.access.sign_in import ROBOT_PREFIX
 from longshore.database.connection import Connection, Database, Row, Transaction
 from longshore.database.errors import UniqueViolation
 from longshore.database.statement import Statement
 from longshore.events.models import EventKind
 from longshore.events.service import append
+from longshore.listing.totals import EVERYWHERE, change_total
 from longshore.oci.errors import Conflict, NotFound
 from longshore.oci.names import ProjectName
 from longshore.robots.grants import (
@@ -28,8 +28,20 @@ from longshore.robots.grants import (
     resolve,
     to_json,
 )
-from longshore.robots.models import ANY_PROJECT, DAY, SYSTEM, CreatedRobot, NewRobot, RobotGrant, RobotLevel, expiry
-from longshore.robots.secret import RobotSecrets, check_secret
+from longshore.robots.models import (
+    ANY_PROJECT,
+    DAY,
+    SYSTEM,
+    CreatedRobot,
+    NewRobot,
+    RobotGrant,
+    RobotLevel,
+    expiry,
+    shown_name,
+)
+from longshore.robots.queries import TOTAL
+from longshore.robots.secret import SECOND, RobotSecrets, check_grace, check_secret
+from longshore.system.configuration import Configurations
 
 # 64 bits of microseconds end 106 million days after 1970. A robot that shall live longer lives for this long: 273,000 years.
 _LONGEST_DAYS: Final = 100_000_000
@@ -41,10 +53,10 @@ _SHOWN_AS: Final = {"days": "duration"}
 _INSERT = Statement(
     f"""
     INSERT INTO robots (name, level, project_id, description, secret_hash, permissions, duration_days, expires_at, creator,
-                        created_at, updated_at)
+                        creator_type, creator_ref, created_at, updated_at)
     SELECT :name, :level, CAST(:project_id AS BIGINT), :description, :secret_hash, :permissions, CAST(:days AS BIGINT),
            CASE WHEN CAST(:days AS BIGINT) > 0 THEN clock.now + {_EXPIRY} END, :creator,
-           clock.now, clock.now
+           :creator_type, CAST(:creator_ref AS BIGINT), clock.now, clock.now
     FROM (SELECT {{now}} AS now) clock
     RETURNING id, created_at
     """
@@ -64,9 +76,14 @@ _LOCK = Statement(
     FROM robots r LEFT JOIN projects p ON p.id = r.project_id WHERE r.id = :id FOR NO KEY UPDATE OF r
     """
 )
+# While both secrets are good, so are the tokens that either got.
 _SET_SECRET = Statement(
-    """
-    UPDATE robots SET secret_hash = :secret_hash, access_version = access_version + 1, updated_at = {now} WHERE id = :id
+    f"""
+    UPDATE robots SET secret_hash = :secret_hash, updated_at = {{now}},
+           previous_secret_hash = CASE WHEN CAST(:grace AS BIGINT) > 0 THEN secret_hash END,
+           previous_secret_until = CASE WHEN CAST(:grace AS BIGINT) > 0 THEN {{now}} + CAST(:grace AS BIGINT) * {SECOND} END,
+           access_version = access_version + CASE WHEN CAST(:grace AS BIGINT) > 0 THEN 0 ELSE 1 END
+    WHERE id = :id
     """
 )
 _DELETE = Statement("DELETE FROM robots WHERE id = :id")
@@ -76,17 +93,20 @@ _PROJECT = Statement("SELECT id FROM projects WHERE name = :name AND deleted_at 
 class RobotService:
     """Makes and changes robots."""
 
-    def __init__(self, database: Database, secrets: RobotSecrets, *, prefix: str = ROBOT_PREFIX) -> None:
+    def __init__(self, database: Database, secrets: RobotSecrets, configurations: Configurations | None = None) -> None:
         self._database = database
         self._secrets = secrets
-        self._prefix = prefix
+        self._configurations = configurations or Configurations(database)
 
-    async def create(self, robot: NewRobot, *, creator: str, creator_grants: Grants | None = None) -> CreatedRobot:
+    async def create(
+        self, robot: NewRobot, *, creator: str, creator_ref: int = 0, creator_grants: Grants | None = None
+    ) -> CreatedRobot:
         """Makes a robot with a secret that is told this once.
 
         Args:
             robot: What it shall be.
             creator: The actor who makes it.
+            creator_ref: The number of that user or robot.
             creator_grants: What that actor was given, if it is a robot: it can't give more.
 
         Raises:
@@ -96,6 +116,7 @@ class RobotService:
             Conflict: there is a robot of that name.
         """
         check_new_robot(robot)
+        prefix = (await self._configurations.current()).robot_name_prefix
         secret = self._secrets.generate()
         secret_hash = self._secrets.hash(secret)
         level = RobotLevel.SYSTEM if robot.project is None else RobotLevel.PROJECT
@@ -115,7 +136,10 @@ class RobotService:
                 permissions=to_json(grants),
                 days=robot.duration_days,
                 creator=creator,
+                creator_type="local" if creator_grants is None else "robot",
+                creator_ref=creator_ref,
             )
+            await change_total(transaction, TOTAL, _scope_id(project_id), +1)
             facts = {"name": robot.name, "level": level.value, "project_id": project_id}
             await _tell(transaction, EventKind.ROBOT_CREATED, row[0], facts, creator)
             return row
@@ -124,10 +148,9 @@ class RobotService:
             row = await self._database.write(write)
         except UniqueViolation:
             raise Conflict(f"The robot {robot.name} already exists. Choose another name.") from None
-        project = "" if robot.project is None else f"{robot.project}+"
         return CreatedRobot(
             id=row[0],
-            shown_name=f"{self._prefix}{project}{robot.name}",
+            shown_name=shown_name(prefix, robot.project, robot.name),
             secret=secret,
             created_at=row[1],
             expires_at=expiry(row[1], robot.duration_days),
@@ -174,22 +197,29 @@ class RobotService:
 
         await self._database.write(write)
 
-    async def refresh_secret(self, robot_id: int, secret: str | None = None, *, actor: str = _ITSELF) -> str | None:
-        """Replaces the secret at once: by the given one, or by a new one that is told this once.
+    async def refresh_secret(
+        self, robot_id: int, secret: str | None = None, *, grace_seconds: int = 0, actor: str = _ITSELF
+    ) -> str | None:
+        """Replaces the secret: by the given one, or by a new one that is told this once.
+
+        The old one is good for `grace_seconds` more, so that nothing fails while the new one is handed out; one that was
+        replaced before is over at once.
 
         Raises:
-            BadRequest: the given one is too weak.
+            BadRequest: the given one is too weak, or the grace period isn't acceptable.
             NotFound: there is no such robot.
         """
         if secret:
             check_secret(secret)
+        check_grace(grace_seconds)
         chosen = secret or self._secrets.generate()
         secret_hash = self._secrets.hash(chosen)
 
         async def write(transaction: Transaction) -> None:
             row = await _lock(transaction, robot_id)
-            await transaction.execute(_SET_SECRET, id=robot_id, secret_hash=secret_hash)
-            await _tell(transaction, EventKind.ROBOT_UPDATED, robot_id, row, actor, changed=["secret"])
+            await transaction.execute(_SET_SECRET, id=robot_id, secret_hash=secret_hash, grace=grace_seconds)
+            grace = {"grace_seconds": grace_seconds} if grace_seconds else {}
+            await _tell(transaction, EventKind.ROBOT_UPDATED, robot_id, row, actor, changed=["secret"], **grace)
 
         await self._database.write(write)
         return None if secret else chosen
@@ -204,6 +234,7 @@ class RobotService:
         async def write(transaction: Transaction) -> None:
             row = await _lock(transaction, robot_id)
             await transaction.execute(_DELETE, id=robot_id)
+            await change_total(transaction, TOTAL, _scope_id(row["project_id"]), -1)
             await _tell(transaction, EventKind.ROBOT_DELETED, robot_id, row, actor)
 
         await self._database.write(write)
@@ -239,6 +270,10 @@ async def _project_id(connection: Connection, name: str) -> int:
     if project_id is None:
         raise NotFound(f"The project {name[:100]!a} doesn't exist.")
     return project_id
+
+
+def _scope_id(project_id: int | None) -> int:
+    return EVERYWHERE if project_id is None else project_id
 
 
 def _missing(robot_id: int) -> NotFound:

@@ -21,34 +21,57 @@ from longshore.access.tokens import TokenService
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.api.app import build_api
 from longshore.api.services import APIServices
+from longshore.artifacts.additions import Additions
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.queries import ArtifactQueries
+from longshore.artifacts.repository_queries import RepositoryQueries
+from longshore.audit.queries import AuditQueries
+from longshore.audit.service import Recorder
 from longshore.database.connection import Connection, Database
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
 from longshore.edge.asgi import Receive, Scope, Send
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import Request
+from longshore.events.sequencer import Sequencer
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
 from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.labels.queries import LabelQueries
+from longshore.labels.service import LabelService
 from longshore.oci.names import ProjectName
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
+from longshore.quotas.queries import QuotaQueries
+from longshore.quotas.service import QuotaService
+from longshore.registry.blobs import Blobs
+from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.periods import Periods
+from longshore.registry.repository_deletion import RepositoryDeletion
+from longshore.registry.tags import Tags
 from longshore.robots.credentials import RobotCredentials
 from longshore.robots.models import NEVER, NewRobot, RobotGrant
+from longshore.robots.directory import RobotDirectory
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations
+from longshore.system.sealing import Sealing
+from longshore.system.service import ConfigurationService
 from tests.integration.api.counting import CountingDatabase
 
 KEY = b"k" * 32
 PASSWORD = "Secret-1234"
 SYSTEM_ONLY = frozenset({Permission("project", "list")})
 
-_TABLES = ("projects", "project_members", "project_metadata", "users", "robots")
+_TABLES = ("projects", "project_members", "project_metadata", "users", "robots", "labels")
 _ROWS = {name: Statement(f"SELECT * FROM {name} ORDER BY 1, 2") for name in _TABLES}
 
 
@@ -75,43 +98,86 @@ class Team:
 class World:
     """All services behind the API over one database, and clients to call it."""
 
-    def __init__(self, database: Database, stack: AsyncExitStack) -> None:
+    def __init__(self, database: Database, store: OpenedStore, stack: AsyncExitStack) -> None:
         database = self.database = CountingDatabase(database)
         self.passwords = Passwords(memory_kib=64)
         stack.callback(self.passwords.close)
         self.users, self.user_queries = UserService(database, self.passwords), UserQueries(database)
         self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
+        self.allowlists = Allowlists(database)
+        self.groups, self.group_queries = GroupService(database), GroupQueries(database)
         secrets = RobotSecrets(KEY)
-        self.robots, self.robot_queries = RobotService(database, secrets), RobotQueries(database)
+        self.configurations = Configurations(database)
+        self.robots = RobotService(database, secrets, self.configurations)
+        self.robot_queries = RobotQueries(database)
+        self.labels, self.label_queries = LabelService(database), LabelQueries(database)
         self.access = AccessService(
             database, {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries}
         )
         self.tokens = TokenService(KEY)
         sign_in = SignIn(
-            UserCredentials(database, self.passwords), RobotCredentials(database, secrets), Throttle(database)
+            UserCredentials(database, self.passwords),
+            RobotCredentials(database, secrets, configurations=self.configurations),
+            Throttle(database),
+            configurations=self.configurations,
+        )
+        self.configurations = Configurations(database)
+        configuration = ConfigurationService(
+            database, self.configurations, Sealing(KEY, "configuration"), has_people=self.has_people
         )
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
+        periods = Periods()
+        contents = Contents(database, store, Blobs(database, periods))
         self.api = build_api(
             APIServices(
                 access=self.access,
+                audit=AuditQueries(database),
+                additions=Additions(database, contents),
+                artifact_queries=ArtifactQueries(database, self.label_queries),
                 authenticator=Authenticator(self.tokens, sign_in),
                 explanations=Explanations(
                     self.access,
-                    {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries},
+                    {
+                        PrincipalKind.USER: self.user_queries,
+                        PrincipalKind.ROBOT: RobotDirectory(database, self.configurations),
+                    },
                     self.project_queries,
-                    Configurations(database),
+                    self.configurations,
                 ),
+                configuration=configuration,
                 projects=self.projects,
                 project_queries=self.project_queries,
                 users=self.users,
                 user_queries=self.user_queries,
+                allowlists=self.allowlists,
+                configurations=self.configurations,
+                groups=self.groups,
+                group_queries=self.group_queries,
+                labels=self.labels,
+                label_queries=self.label_queries,
+                manifest_deletion=ManifestDeletion(database, periods),
+                repository_deletion=RepositoryDeletion(database, periods),
+                repository_queries=RepositoryQueries(database),
+                quotas=QuotaService(database),
+                quota_queries=QuotaQueries(database),
                 robots=self.robots,
                 robot_queries=self.robot_queries,
+                tags=Tags(database, periods),
                 health=self._health,
             )
         )
         self._stack = stack
         self._numbers = itertools.count(1)
+
+    async def audit(self) -> None:
+        """Writes the audit log of everything that happened so far."""
+        sequencer, recorder = Sequencer(self.database), Recorder(self.database, self.configurations)
+        while await sequencer.run_once() or await recorder.run_once():
+            pass
+
+    async def has_people(self) -> bool:
+        """Whether there is anybody besides the first administrator."""
+        return (await self.user_queries.page(limit=1))[1] > 0
 
     async def _health(self) -> dict[str, str]:
         return self.states
@@ -186,9 +252,9 @@ class World:
 
 
 @pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:
+async def world(database: Database, store: OpenedStore) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        made = World(database, stack)
+        made = World(database, store, stack)
         await ensure_admin(database, made.passwords, password=PASSWORD)
         yield made
 

@@ -366,6 +366,7 @@ async def test_robots(world: World, admin: Account) -> None:
             }
         ],
         "creator_type": "local",
+        "creator_ref": 1,
         "creation_time": shown["creation_time"],
         "update_time": shown["update_time"],
     }
@@ -509,7 +510,7 @@ async def test_head_sends_no_byte(world: World, admin: Account, name: str) -> No
 @pytest.mark.parametrize(
     ("method", "path", "status", "code", "message"),
     [
-        ("GET", "/labels", 501, "NOT_IMPLEMENTED", None),
+        ("GET", "/registries", 501, "NOT_IMPLEMENTED", None),
         ("DELETE", "/projects/a/repositories/b%252Fc", 501, "NOT_IMPLEMENTED", None),
         ("GET", "/users/search", 501, "NOT_IMPLEMENTED", None),
         ("GET", "/nope", 404, "NOT_FOUND", "path /api/v2.0/nope was not found"),

@@ -11,8 +11,12 @@ import pytest
 
 from longshore.access.models import Role
 from longshore.api.app import CONTROLLERS
+from longshore.groups.models import GroupType, NewGroup
+from longshore.labels.models import LabelFacts
+from tests.builders import World as Registry
 
 if TYPE_CHECKING:
+    from longshore.storage.port import OpenedStore
     from tests.integration.api.conftest import Account, Team, World
 
 COLUMNS = (
@@ -33,6 +37,8 @@ EVERYBODY = "200 200 200 200 200 200 200 200 200 200"
 KNOWN = "401 200 200 200 200 200 200 200 200 200"
 MEMBERS = "401 403 200 200 200 200 200 200 200 403"
 GUESTS = "401 403 403 200 200 200 200 200 200 403"
+DEVELOPERS = "401 403 403 403 200 200 200 200 200 403"
+MAINTAINERS = "401 403 403 403 403 200 200 200 200 403"
 ADMINS = "401 403 403 403 403 403 200 200 200 403"
 PEOPLE_ADMINS = "401 403 403 403 403 403 200 200 403 403"
 SYSTEM = "401 403 403 403 403 403 403 200 403 200"
@@ -47,6 +53,9 @@ class Target:
     victim: Account
     system_robot: Account
     number: int
+    group_id: int
+    label: int
+    project_label: int
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ class Operation:
     expected: str
     body: Callable[[Target], Any] | None = None
     case: str = ""
+    pushed: bool = False
+    """Whether the project has to have an image."""
 
     def __str__(self) -> str:
         return f"{self.name}{self.case and '-'}{self.case}"
@@ -70,6 +81,10 @@ def _created(expected: str) -> str:
 
 def _project(suffix: str = "") -> Callable[[Target], str]:
     return lambda target: f"/projects/{target.team.name}{suffix}"
+
+
+def _artifact(suffix: str = "") -> Callable[[Target], str]:
+    return _project(f"/repositories/app/artifacts/v1{suffix}")
 
 
 def _member(target: Target) -> str:
@@ -86,6 +101,18 @@ def _robot(target: Target) -> str:
 
 def _system_robot(target: Target) -> str:
     return f"/robots/{target.system_robot.id}"
+
+
+def _group(target: Target) -> str:
+    return f"/usergroups/{target.group_id}"
+
+
+def _label(target: Target) -> str:
+    return f"/labels/{target.label}"
+
+
+def _project_label(target: Target) -> str:
+    return f"/labels/{target.project_label}"
 
 
 def _fixed(path: str) -> Callable[[Target], str]:
@@ -123,6 +150,8 @@ def _profile(target: Target) -> Any:
 
 
 OPERATIONS = (
+    Operation("getDocs", "GET", _fixed("/../docs"), EVERYBODY),
+    Operation("getOpenAPI", "GET", _fixed("/../openapi.json"), EVERYBODY),
     Operation("getPing", "GET", _fixed("/ping"), EVERYBODY),
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
@@ -149,6 +178,14 @@ OPERATIONS = (
         },
         case="others",
     ),
+    Operation("getConfigurations", "GET", _fixed("/configurations"), SYSADMIN),
+    Operation("updateConfigurations", "PUT", _fixed("/configurations"), SYSADMIN, lambda _: {"banner_message": "x"}),
+    Operation("getInternalconfig", "GET", _fixed("/internalconfig"), "401" + " 403" * 9),
+    Operation("listAuditLogs", "GET", _fixed("/audit-logs"), KNOWN),
+    Operation("listAuditLogExts", "GET", _fixed("/auditlog-exts"), KNOWN),
+    Operation("listAuditLogEventTypes", "GET", _fixed("/auditlog-exts/events"), SYSTEM),
+    Operation("getLogs", "GET", _project("/logs"), ADMINS),
+    Operation("getLogExts", "GET", _project("/auditlog-exts"), ADMINS),
     Operation("listProjects", "GET", _fixed("/projects"), EVERYBODY),
     Operation("headProject", "HEAD", lambda target: f"/projects?project_name={target.team.name}", KNOWN),
     Operation(
@@ -174,6 +211,26 @@ OPERATIONS = (
     Operation("getProjectMember", "GET", _member, GUESTS),
     Operation("updateProjectMember", "PUT", _member, ADMINS, lambda _: {"role_id": 2}),
     Operation("deleteProjectMember", "DELETE", _member, ADMINS),
+    # No role has metadata:list: Harbor's list of settings is for administrators and robots.
+    Operation("listProjectMetadatas", "GET", _project("/metadatas/"), "401 403 403 403 403 403 403 200 200 403"),
+    Operation("addProjectMetadatas", "POST", _project("/metadatas"), ADMINS, lambda _: {"auto_scan": "true"}),
+    Operation("getProjectMetadata", "GET", _project("/metadatas/public"), "401 403 403 403 403 200 200 200 200 403"),
+    Operation("updateProjectMetadata", "PUT", _project("/metadatas/public"), ADMINS, lambda _: {"public": "true"}),
+    Operation("deleteProjectMetadata", "DELETE", _project("/metadatas/public"), ADMINS),
+    # Who may see the scanner is told that there is none.
+    Operation("getScannerOfProject", "GET", _project("/scanner"), MEMBERS.replace("200", "404")),
+    Operation("listUserGroups", "GET", _fixed("/usergroups"), SYSTEM),
+    Operation(
+        "createUserGroup",
+        "POST",
+        _fixed("/usergroups"),
+        _created(SYSTEM),
+        lambda target: {"group_name": f"made{target.number}", "group_type": 3},
+    ),
+    Operation("searchUserGroups", "GET", _fixed("/usergroups/search?groupname=o"), KNOWN),
+    Operation("getUserGroup", "GET", _group, SYSTEM),
+    Operation("updateUserGroup", "PUT", _group, SYSTEM, lambda target: {"group_name": f"renamed{target.number}"}),
+    Operation("deleteUserGroup", "DELETE", _group, SYSTEM),
     Operation("listUsers", "GET", _fixed("/users"), SYSTEM),
     Operation("createUser", "POST", _fixed("/users"), _created(SYSTEM), _new_user),
     Operation("getCurrentUserInfo", "GET", _fixed("/users/current"), "401 200 200 200 200 200 200 200 412 412"),
@@ -183,6 +240,69 @@ OPERATIONS = (
     # Ours: no robot makes administrators, whatever it was given.
     Operation("setUserSysAdmin", "PUT", _user("/sysadmin"), SYSADMIN, lambda _: {"sysadmin_flag": True}),
     Operation("updateUserPassword", "PUT", _user("/password"), SYSTEM, lambda _: {"new_password": "Another-1234"}),
+    Operation("ListLabels", "GET", _fixed("/labels?scope=g"), EVERYBODY, case="global"),
+    Operation(
+        "ListLabels",
+        "GET",
+        lambda target: f"/labels?scope=p&project_id={target.team.id}",
+        GUESTS,
+        case="project",
+    ),
+    Operation(
+        "CreateLabel",
+        "POST",
+        _fixed("/labels"),
+        _created(SYSTEM),
+        lambda target: {"name": f"made{target.number}", "scope": "g"},
+        case="global",
+    ),
+    Operation(
+        "CreateLabel",
+        "POST",
+        _fixed("/labels"),
+        _created(MAINTAINERS),
+        lambda target: {"name": "made", "scope": "p", "project_id": target.team.id},
+        case="project",
+    ),
+    Operation("GetLabelByID", "GET", _label, SYSTEM, case="global"),
+    Operation("GetLabelByID", "GET", _project_label, GUESTS, case="project"),
+    Operation("UpdateLabel", "PUT", _label, SYSTEM, lambda target: {"name": f"new{target.number}"}, case="global"),
+    Operation("UpdateLabel", "PUT", _project_label, MAINTAINERS, lambda _: {"name": "new"}, case="project"),
+    Operation("DeleteLabel", "DELETE", _label, SYSTEM, case="global"),
+    Operation("DeleteLabel", "DELETE", _project_label, MAINTAINERS, case="project"),
+    Operation("listAllRepositories", "GET", _fixed("/repositories"), EVERYBODY),
+    Operation("listRepositories", "GET", _project("/repositories"), MEMBERS),
+    Operation("getRepository", "GET", _project("/repositories/app"), MEMBERS, pushed=True),
+    Operation("listArtifactsOfProject", "GET", _project("/artifacts"), MEMBERS),
+    Operation("listArtifacts", "GET", _project("/repositories/app/artifacts"), MEMBERS),
+    Operation("getArtifact", "GET", _artifact(), MEMBERS, pushed=True),
+    Operation("deleteRepository", "DELETE", _project("/repositories/app"), MAINTAINERS, pushed=True),
+    Operation("deleteArtifact", "DELETE", _artifact(), MAINTAINERS, pushed=True),
+    Operation("deleteTag", "DELETE", _artifact("/tags/v1"), MAINTAINERS, pushed=True),
+    Operation(
+        "addLabel", "POST", _artifact("/labels"), DEVELOPERS, lambda target: {"id": target.project_label}, pushed=True
+    ),
+    Operation(
+        "removeLabel",
+        "DELETE",
+        lambda target: f"{_artifact('/labels')(target)}/{target.project_label}",
+        DEVELOPERS.replace("200", "404"),
+        pushed=True,
+    ),
+    Operation("getVulnerabilitiesAddition", "GET", _artifact("/additions/vulnerabilities"), MEMBERS, pushed=True),
+    Operation("getAddition", "GET", _artifact("/additions/build_history"), MEMBERS, pushed=True),
+    Operation("listTags", "GET", _artifact("/tags"), MEMBERS, pushed=True),
+    Operation("listAccessories", "GET", _artifact("/accessories"), MEMBERS, pushed=True),
+    Operation("listQuotas", "GET", _fixed("/quotas"), SYSTEM),
+    Operation("getQuota", "GET", lambda target: f"/quotas/{target.team.id}", SYSTEM),
+    # As in the system scope of robots: quota is RUL there.
+    Operation(
+        "updateQuota",
+        "PUT",
+        lambda target: f"/quotas/{target.team.id}",
+        SYSTEM,
+        lambda _: {"hard": {"storage": 1_000}},
+    ),
     Operation("ListRobot", "GET", _fixed("/robots"), SYSTEM, case="system"),
     Operation(
         "ListRobot",
@@ -231,7 +351,7 @@ def test_every_operation_is_in_the_matrix() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-async def test_matrix(world: World, admin: Account, operation: Operation) -> None:
+async def test_matrix(world: World, admin: Account, operation: Operation, store: OpenedStore) -> None:
     """Every caller gets the status that Harbor's matrix says."""
     outsider, robot = await world.user("outsider"), await world.system_robot()
 
@@ -249,9 +369,10 @@ async def test_matrix(world: World, admin: Account, operation: Operation) -> Non
         return others.get(column)
 
     answers = {}
-    shared = await _target(world)
+    registry = Registry(world.database, store) if operation.pushed else None
+    shared = await _target(world, registry)
     for column in COLUMNS:
-        target = shared if operation.method in {"GET", "HEAD"} else await _target(world)
+        target = shared if operation.method in {"GET", "HEAD"} else await _target(world, registry)
         client = await world.client(await somebody(column, target.team))
         body = None if operation.body is None else operation.body(target)
         answer = await client.request(operation.method, operation.path(target), json=body)
@@ -262,8 +383,21 @@ async def test_matrix(world: World, admin: Account, operation: Operation) -> Non
     assert answers == dict(zip(COLUMNS, operation.expected.split(), strict=True))
 
 
-async def _target(world: World) -> Target:
-    return Target(await world.team(), await world.user(), await world.system_robot(), world.number)
+async def _target(world: World, registry: Registry | None) -> Target:
+    team, number = await world.team(), world.number
+    group = NewGroup(GroupType.OIDC, f"group{number}")
+    group_id = await world.groups.create(group, actor="admin")
+    if registry is not None:
+        await registry.image(team.id, registry.layer(), tags=["v1"])
+    return Target(
+        team,
+        await world.user(),
+        await world.system_robot(),
+        number,
+        group_id,
+        await world.labels.create(None, LabelFacts(name=f"label{number}")),
+        await world.labels.create(team.id, LabelFacts(name=f"label{number}")),
+    )
 
 
 Arrange = Callable[["World"], Awaitable[str]]

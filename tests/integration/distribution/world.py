@@ -16,6 +16,8 @@ from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
+from longshore.artifacts.contents import Contents
+from longshore.artifacts.describing import Describer
 from longshore.database.connection import Connection, Database, Row, Transaction
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
@@ -37,6 +39,7 @@ from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
+from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.referrers import Listings
 from longshore.registry.tags import Tags
@@ -47,6 +50,7 @@ from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import NO_STATE, BlobReader, BlobStore, BlobWriter, Journal, ObjectKey
+from longshore.system.configuration import Configurations
 from tests.databases import Databases
 from tests.integration.distribution.asgi import Answer, Client, Edge
 from tests.shelves import Shelf
@@ -134,17 +138,26 @@ class World:
         )
         tokens = TokenService(KEY, wall=lambda: self.epoch)
         blobs = Blobs(database, periods)
+        configurations = Configurations(database, clock=lambda: self.now)
+
+        async def lifetime() -> int:
+            return (await configurations.current()).token_expiration * 60
+
+        manifests = Manifests(database, periods)
         return Services(
             access=access,
             authenticator=Authenticator(tokens, sign_in),
             blobs=blobs,
+            configurations=configurations,
             deletion=ManifestDeletion(database, periods),
             delivery=Delivery(self.store),
+            describer=Describer(Contents(database, self.store, blobs), manifests),
             listings=Listings(database),
-            manifests=Manifests(database, periods),
+            pull_log=PullLog(database, configurations),
+            manifests=manifests,
             pulls=PullCounter(database),
             tags=Tags(database, periods),
-            tokens=TokenEndpoint(access, tokens, sign_in),
+            tokens=TokenEndpoint(access, tokens, sign_in, lifetime=lifetime),
             uploads=Uploads(database, self.store, blobs, periods),
         )
 

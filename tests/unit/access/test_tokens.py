@@ -3,6 +3,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import jwt
 import pytest
@@ -108,7 +111,7 @@ def test_foreign_tokens() -> None:
     for bad in (
         TokenService(b"x" * 32).issue(DORA, ()).text,
         tokens.issue_refresh(DORA),
-        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "", algorithm="none"),
         jwt.encode(claims, key * 2, algorithm="HS512"),
         jwt.encode(claims | {"aud": "another"}, key, algorithm="HS256"),
         jwt.encode(claims | {"iss": "another"}, key, algorithm="HS256"),
@@ -131,19 +134,57 @@ def test_nonsense(text: str) -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only so many tokens are remembered: those that are over go first, then the oldest."""
-    monkeypatch.setattr("longshore.access.tokens._REMEMBERED", 3)
-    clock = Clock()
-    tokens = TokenService(KEY, wall=clock)
-    tokens.verify(TokenService(KEY, lifetime_seconds=1, wall=clock).issue(DORA, ()).text, "")
-    kept = [tokens.issue(DORA, ()).text for _ in range(3)]
-    clock.now += 2
-    for text in kept:
+    """Only so many tokens are remembered: the oldest go, an eighth of all at once."""
+    monkeypatch.setattr("longshore.access.tokens._REMEMBERED", 16)
+    tokens, issuer = TokenService(KEY), TokenService(KEY)
+    texts = [issuer.issue(replace(DORA, id=number), ()).text for number in range(19)]
+    for text in texts[:17]:
         tokens.verify(text, "")
-    assert list(tokens._known) == kept
-    tokens.verify(tokens.issue(DORA, ()).text, "")
-    assert len(tokens._known) == 3
-    assert kept[0] not in tokens._known
+    assert list(tokens._known) == texts[2:17]
+    for text in texts[17:]:
+        tokens.verify(text, "")
+    assert list(tokens._known) == [*texts[4:17], *texts[17:]]
+
+
+def test_a_stream_of_new_tokens_forgets_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the memory full, a new token looks at none of the remembered ones, but for one in hundreds."""
+    looked = []
+
+    class Watched(dict[str, Any]):
+        def __iter__(self) -> Iterator[str]:
+            looked.append("walked")
+            return super().__iter__()
+
+        def items(self) -> Any:
+            looked.append("walked")
+            return super().items()
+
+    monkeypatch.setattr("longshore.access.tokens._REMEMBERED", 800)
+    tokens, issuer = TokenService(KEY), TokenService(KEY)
+    tokens._known = Watched()
+    for number in range(1_600):
+        tokens.verify(issuer.issue(replace(DORA, id=number), ()).text, "")
+    assert 0 < len(looked) <= 1_600 // 100
+
+
+def test_the_same_is_issued_again_for_some_seconds() -> None:
+    """Who asks for the same within ten seconds gets the same token, which is over when it says; all else gets another."""
+    clock = Clock()
+    tokens = TokenService(KEY, lifetime_seconds=100, wall=clock)
+    first = tokens.issue(DORA, (SCOPE,))
+    clock.now += 9
+    again = tokens.issue(DORA, (SCOPE,))
+    assert (again.text, again.issued_at, again.expires_in) == (first.text, first.issued_at, 91)
+    others = [
+        tokens.issue(replace(DORA, access_version=8), (SCOPE,)),
+        tokens.issue(DORA, (replace(SCOPE, project_version=10),)),
+        tokens.issue(DORA, (replace(SCOPE, actions=frozenset({"pull"})),)),
+        tokens.issue(DORA, (SCOPE,), catalog=True),
+    ]
+    clock.now += 1
+    others.append(tokens.issue(DORA, (SCOPE,)))
+    assert len({first.text, *(other.text for other in others)}) == 6
+    assert others[-1].expires_in == 100
 
 
 def test_long_tokens_are_not_remembered() -> None:

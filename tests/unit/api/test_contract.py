@@ -52,7 +52,7 @@ def test_canonical(path: str, expected: str) -> None:
 
 def test_controllers_serve_the_contract() -> None:
     """Each controller has its operations at the method and path of the contract."""
-    table = {name: (method, f"/api/v2.0{path}") for method, path, name in OPERATIONS}
+    table = {name: (method, canonical(f"/api/v2.0{path}")) for method, path, name in OPERATIONS}
     table |= {name: (method, path) for method, path, name in OURS}
     for controller in CONTROLLERS:
         for handler in vars(controller).values():

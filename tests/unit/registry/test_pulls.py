@@ -27,6 +27,9 @@ class Purging:
                 noted[parameters["id"]] = parameters["count"]
                 return 1
 
+            async def all(self, _statement: Statement, **_parameters: Any) -> list[Any]:
+                return []
+
         result = await function(Noting())
         self.counted |= noted
         return result

@@ -9,7 +9,6 @@ from typing import Final
 import msgspec
 
 from longshore.access.models import Permission
-from longshore.access.sign_in import ROBOT_PREFIX
 from longshore.api.serialising import Integer, Read, Shown, Time, moment
 from longshore.oci.errors import BadRequest
 from longshore.oci.names import ProjectName
@@ -49,6 +48,7 @@ class Robot(Shown, frozen=True, kw_only=True):
     expires_at: int = 0
     permissions: tuple[RobotPermission, ...]
     creator_type: str = ""
+    creator_ref: int = 0
     creation_time: Time
     update_time: Time
 
@@ -146,9 +146,10 @@ class RobotUpdate(Read, frozen=True, kw_only=True):
 
 
 class RobotSecReq(Read, frozen=True, kw_only=True):
-    """The secret that a robot shall have; empty to have one made."""
+    """The secret that a robot shall have; empty to have one made. `grace_seconds` is ours: how long the old one stays good."""
 
     secret: str | None = None
+    grace_seconds: Integer | None = None
 
 
 def grants(permissions: Iterable[RobotPermissionReq]) -> tuple[RobotGrant, ...]:
@@ -160,11 +161,11 @@ def grants(permissions: Iterable[RobotPermissionReq]) -> tuple[RobotGrant, ...]:
     return tuple(permission.grant() for permission in permissions)
 
 
-def shown_robot(robot: StoredRobot) -> Robot:
-    """A robot as the contract shows it."""
+def shown_robot(robot: StoredRobot, prefix: str) -> Robot:
+    """A robot as the contract shows it; its name begins with `prefix`."""
     return Robot(
         id=robot.id,
-        name=robot.shown_name(),
+        name=robot.shown_name(prefix),
         description=robot.description,
         level=robot.level.value,
         duration=robot.duration_days,
@@ -172,7 +173,8 @@ def shown_robot(robot: StoredRobot) -> Robot:
         disable=robot.disabled,
         expires_at=_seconds(robot.expires_at),
         permissions=tuple(_permission(grant) for grant in robot.grants),
-        creator_type="robot" if robot.creator.startswith(ROBOT_PREFIX) else "local",
+        creator_type=robot.creator_type,
+        creator_ref=robot.creator_ref,
         creation_time=moment(robot.created_at),
         update_time=moment(robot.updated_at),
     )

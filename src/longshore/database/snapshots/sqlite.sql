@@ -2,22 +2,62 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
+CREATE TABLE artifact_labels (
+	manifest_id INTEGER NOT NULL,
+	label_id INTEGER NOT NULL,
+	created_at BIGINT NOT NULL,
+	CONSTRAINT pk_artifact_labels PRIMARY KEY (manifest_id, label_id),
+	CONSTRAINT fk_artifact_labels_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE CASCADE,
+	CONSTRAINT fk_artifact_labels_label_id FOREIGN KEY(label_id) REFERENCES labels (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_artifact_labels_label_id_manifest_id ON artifact_labels (label_id, manifest_id);
 CREATE TABLE artifacts (
 	manifest_id INTEGER NOT NULL,
 	repository_id INTEGER NOT NULL,
 	project_id INTEGER NOT NULL,
 	pushed_at BIGINT NOT NULL,
 	listed BOOLEAN DEFAULT 0 NOT NULL,
+	tag_count BIGINT DEFAULT 0 NOT NULL,
 	type TEXT DEFAULT 'UNKNOWN' NOT NULL,
 	config_media_type TEXT DEFAULT '' NOT NULL,
 	size BIGINT DEFAULT 0 NOT NULL,
 	accessory_type TEXT,
+	subject_digest TEXT,
 	icon TEXT,
+	additions TEXT DEFAULT '[]' NOT NULL,
 	extra_attributes TEXT DEFAULT '{}' NOT NULL,
 	described_at BIGINT,
+	describe_after BIGINT,
 	CONSTRAINT pk_artifacts PRIMARY KEY (manifest_id),
 	CONSTRAINT fk_artifacts_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE CASCADE
 );
+CREATE INDEX ix_artifacts_accessories ON artifacts (repository_id, subject_digest, manifest_id) WHERE accessory_type IS NOT NULL;
+CREATE INDEX ix_artifacts_describe_after ON artifacts (describe_after) WHERE describe_after IS NOT NULL;
+CREATE INDEX ix_artifacts_icon ON artifacts (icon) WHERE icon IS NOT NULL;
+CREATE INDEX ix_artifacts_listing ON artifacts (repository_id, pushed_at, manifest_id, listed) WHERE listed;
+CREATE INDEX ix_artifacts_project_id_size ON artifacts (project_id, size);
+CREATE INDEX ix_artifacts_project_listing ON artifacts (project_id, pushed_at, manifest_id, repository_id, listed) WHERE listed;
+CREATE TABLE audit_cursors (
+	name TEXT NOT NULL,
+	seq BIGINT NOT NULL,
+	holder TEXT NOT NULL,
+	held_until BIGINT NOT NULL,
+	CONSTRAINT pk_audit_cursors PRIMARY KEY (name)
+);
+CREATE TABLE audit_log (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	project_id INTEGER,
+	at BIGINT NOT NULL,
+	operation TEXT NOT NULL,
+	resource_type TEXT NOT NULL,
+	resource TEXT NOT NULL,
+	username TEXT NOT NULL,
+	description TEXT NOT NULL,
+	success BOOLEAN NOT NULL,
+	source TEXT NOT NULL
+);
+CREATE INDEX ix_audit_log_listing ON audit_log (at, id);
+CREATE INDEX ix_audit_log_project ON audit_log (project_id, at, id);
 CREATE TABLE blobs (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	digest TEXT NOT NULL,
@@ -36,6 +76,19 @@ CREATE TABLE configuration (
 	updated_at BIGINT NOT NULL,
 	CONSTRAINT pk_configuration PRIMARY KEY (name)
 );
+CREATE TABLE cve_allowlists (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	project_id INTEGER,
+	scope_id INTEGER NOT NULL,
+	items TEXT NOT NULL,
+	expires_at BIGINT,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT ck_cve_allowlists_scope CHECK (scope_id = coalesce(project_id, 0)),
+	CONSTRAINT fk_cve_allowlists_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE,
+	CONSTRAINT uq_cve_allowlists_scope_id UNIQUE (scope_id)
+);
+CREATE INDEX ix_cve_allowlists_project_id ON cve_allowlists (project_id);
 CREATE TABLE events (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	seq BIGINT,
@@ -54,6 +107,20 @@ CREATE TABLE instance (
 	CONSTRAINT pk_instance PRIMARY KEY (id),
 	CONSTRAINT ck_instance_single CHECK (id = 1)
 );
+CREATE TABLE labels (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	project_id INTEGER,
+	name TEXT NOT NULL,
+	description TEXT DEFAULT '' NOT NULL,
+	color TEXT DEFAULT '' NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT fk_labels_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE,
+	CONSTRAINT ck_labels_name CHECK (length(name) BETWEEN 1 AND 128)
+);
+CREATE INDEX ix_labels_project_id_id ON labels (project_id, id);
+CREATE UNIQUE INDEX uq_labels_global_name ON labels (name) WHERE project_id IS NULL;
+CREATE UNIQUE INDEX uq_labels_project_id_name ON labels (project_id, name);
 CREATE TABLE list_totals (
 	list TEXT NOT NULL,
 	scope_id INTEGER NOT NULL,
@@ -132,18 +199,25 @@ CREATE TABLE project_blobs (
 	CONSTRAINT fk_project_blobs_project_id FOREIGN KEY(project_id) REFERENCES projects (id)
 );
 CREATE INDEX ix_project_blobs_blob_id ON project_blobs (blob_id);
-CREATE TABLE project_members (
+CREATE TABLE "project_members" (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	project_id INTEGER NOT NULL,
-	user_id INTEGER NOT NULL,
+	user_id INTEGER,
 	role TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
+	group_id INTEGER,
+	name TEXT DEFAULT '' NOT NULL,
+	CONSTRAINT uq_project_members_project_id_user_id UNIQUE (project_id, user_id),
 	CONSTRAINT ck_project_members_role CHECK (role IN ('project_admin', 'maintainer', 'developer', 'guest', 'limited_guest')),
+	CONSTRAINT ck_project_members_entity CHECK ((user_id IS NULL) <> (group_id IS NULL)),
 	CONSTRAINT fk_project_members_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE,
 	CONSTRAINT fk_project_members_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
-	CONSTRAINT uq_project_members_project_id_user_id UNIQUE (project_id, user_id)
+	CONSTRAINT fk_project_members_group_id FOREIGN KEY(group_id) REFERENCES user_groups (id) ON DELETE CASCADE
 );
+CREATE INDEX ix_project_members_group_id ON project_members (group_id);
+CREATE INDEX ix_project_members_name ON project_members (project_id, name, id);
 CREATE INDEX ix_project_members_user_id ON project_members (user_id);
+CREATE UNIQUE INDEX uq_project_members_project_id_group_id ON project_members (project_id, group_id) WHERE group_id IS NOT NULL;
 CREATE TABLE project_metadata (
 	project_id INTEGER NOT NULL,
 	name TEXT NOT NULL,
@@ -155,7 +229,7 @@ CREATE TABLE project_usage (
 	project_id INTEGER NOT NULL,
 	used_bytes BIGINT DEFAULT 0 NOT NULL,
 	stored_bytes BIGINT DEFAULT 0 NOT NULL,
-	repository_count BIGINT DEFAULT 0 NOT NULL,
+	repository_count BIGINT DEFAULT 0 NOT NULL, artifact_count BIGINT DEFAULT 0 NOT NULL, exceeded_at BIGINT,
 	CONSTRAINT pk_project_usage PRIMARY KEY (project_id),
 	CONSTRAINT ck_project_usage_bytes CHECK (used_bytes >= 0 AND stored_bytes >= used_bytes),
 	CONSTRAINT fk_project_usage_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
@@ -174,14 +248,17 @@ CREATE TABLE projects (
 	updated_at BIGINT NOT NULL,
 	deleted_at BIGINT,
 	purge_after BIGINT,
-	deletion_id TEXT,
+	deletion_id TEXT, quota_updated_at BIGINT,
 	CONSTRAINT ck_projects_sparse CHECK (sparse IN ('none', 'children', 'any')),
 	CONSTRAINT ck_projects_quota_bytes CHECK (quota_bytes IS NULL OR quota_bytes >= 0),
 	CONSTRAINT fk_projects_owner_id FOREIGN KEY(owner_id) REFERENCES users (id)
 );
+CREATE INDEX ix_projects_created_at ON projects (created_at, id, public, deleted_at) WHERE deleted_at IS NULL;
 CREATE INDEX ix_projects_listing ON projects (name, id, public, owner_id, deleted_at) WHERE deleted_at IS NULL;
 CREATE INDEX ix_projects_owner_id ON projects (owner_id);
+CREATE INDEX ix_projects_public_listing ON projects (public, name, id, owner_id, deleted_at) WHERE deleted_at IS NULL;
 CREATE INDEX ix_projects_purge_after ON projects (purge_after) WHERE purge_after IS NOT NULL;
+CREATE INDEX ix_projects_updated_at ON projects (updated_at, id, public, deleted_at) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX uq_projects_name ON projects (name) WHERE deleted_at IS NULL;
 CREATE TABLE reclaim_steps (
 	name TEXT NOT NULL,
@@ -199,10 +276,12 @@ CREATE TABLE repositories (
 	listed_at BIGINT,
 	deleted_at BIGINT,
 	purge_after BIGINT,
-	deletion_id TEXT,
+	deletion_id TEXT, description TEXT DEFAULT '' NOT NULL, artifact_count BIGINT DEFAULT 0 NOT NULL, pull_count BIGINT DEFAULT 0 NOT NULL, updated_at BIGINT DEFAULT 0 NOT NULL,
 	CONSTRAINT fk_repositories_project_id FOREIGN KEY(project_id) REFERENCES projects (id)
 );
 CREATE INDEX ix_repositories_deletion_id ON repositories (deletion_id) WHERE deletion_id IS NOT NULL;
+CREATE INDEX ix_repositories_listing ON repositories (project_id, created_at, id, listed_at, deleted_at) WHERE listed_at IS NOT NULL AND deleted_at IS NULL;
+CREATE INDEX ix_repositories_newest ON repositories (created_at, id, project_id, listed_at, deleted_at) WHERE listed_at IS NOT NULL AND deleted_at IS NULL;
 CREATE INDEX ix_repositories_project_id ON repositories (project_id);
 CREATE INDEX ix_repositories_purge_after ON repositories (purge_after) WHERE purge_after IS NOT NULL;
 CREATE INDEX ix_repositories_unlisted ON repositories (created_at) WHERE listed_at IS NULL;
@@ -234,7 +313,7 @@ CREATE TABLE robots (
 	creator TEXT NOT NULL,
 	access_version BIGINT DEFAULT 1 NOT NULL,
 	created_at BIGINT NOT NULL,
-	updated_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL, previous_secret_hash TEXT, previous_secret_until BIGINT, creator_type TEXT DEFAULT 'local' NOT NULL, creator_ref INTEGER DEFAULT 0 NOT NULL,
 	CONSTRAINT ck_robots_project CHECK ((level = 'system') = (project_id IS NULL)),
 	CONSTRAINT ck_robots_level CHECK (level IN ('system', 'project')),
 	CONSTRAINT fk_robots_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE
@@ -272,11 +351,12 @@ CREATE TABLE tags (
 	subject_digest TEXT,
 	pushed_at BIGINT NOT NULL,
 	pulled_at BIGINT,
-	pull_count BIGINT DEFAULT 0 NOT NULL,
+	pull_count BIGINT DEFAULT 0 NOT NULL, id INTEGER,
 	CONSTRAINT pk_tags PRIMARY KEY (repository_id, name),
 	CONSTRAINT fk_tags_manifest_id FOREIGN KEY(manifest_id) REFERENCES manifests (id) ON DELETE RESTRICT,
 	CONSTRAINT fk_tags_repository_id FOREIGN KEY(repository_id) REFERENCES repositories (id)
 );
+CREATE UNIQUE INDEX ix_tags_id ON tags (id);
 CREATE INDEX ix_tags_manifest_id ON tags (manifest_id);
 CREATE INDEX ix_tags_repository_id_subject_digest ON tags (repository_id, subject_digest) WHERE subject_digest IS NOT NULL;
 CREATE TABLE trash (
@@ -318,6 +398,28 @@ CREATE TABLE upload_sessions (
 );
 CREATE INDEX ix_upload_sessions_expires_at ON upload_sessions (expires_at);
 CREATE INDEX ix_upload_sessions_repository_id ON upload_sessions (repository_id);
+CREATE TABLE user_group_members (
+	user_id INTEGER NOT NULL,
+	group_id INTEGER NOT NULL,
+	CONSTRAINT pk_user_group_members PRIMARY KEY (user_id, group_id),
+	CONSTRAINT fk_user_group_members_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_user_group_members_group_id FOREIGN KEY(group_id) REFERENCES user_groups (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_user_group_members_group_id ON user_group_members (group_id);
+CREATE TABLE user_groups (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	type TEXT NOT NULL,
+	name TEXT NOT NULL,
+	ldap_dn TEXT,
+	"key" TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT ck_user_groups_type CHECK (type IN ('ldap', 'http', 'oidc')),
+	CONSTRAINT ck_user_groups_ldap_dn CHECK ((type = 'ldap') = (ldap_dn IS NOT NULL)),
+	CONSTRAINT uq_user_groups_type_key UNIQUE (type, "key")
+);
+CREATE INDEX ix_user_groups_name ON user_groups (name);
+CREATE INDEX ix_user_groups_type ON user_groups (type, id);
 CREATE TABLE users (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	username TEXT NOT NULL,

@@ -236,9 +236,11 @@ async def pulls_are_counted(world: World) -> None:
     (await client.get(f"{manifests}/child")).expect(200)
     await world.sql("DELETE FROM tags WHERE name = 'doomed'")
     await world.sql(
-        "UPDATE project_usage SET used_bytes = used_bytes - :n, stored_bytes = stored_bytes - :n",
+        "UPDATE project_usage SET used_bytes = used_bytes - :n, stored_bytes = stored_bytes - :n,"
+        " artifact_count = artifact_count - 1",
         n=await _size(world, doomed),
     )
+    await world.sql("UPDATE repositories SET artifact_count = artifact_count - 1")
     await world.sql("DELETE FROM manifests WHERE digest = :digest", digest=str(doomed))
     await world.edge.services.pulls.flush()
     assert await world.value("SELECT pull_count FROM tags WHERE name = 'child'") == 4
