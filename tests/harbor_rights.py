@@ -122,6 +122,7 @@ getGCLog                           system garbage-collection:read
 getGCSchedule                      system garbage-collection:read
 getHealth                          nobody
 getIcon                            nobody
+getInternalconfig                  internal
 GetInstance                        system preheat-instance:read
 GetLabelByID-global                system label:read
 GetLabelByID-project               project label:read
@@ -277,7 +278,8 @@ updateUserPassword                 system user:update
 updateUserProfile                  system user:update
 UpdateWebhookPolicyOfProject       project notification-policy:update
 """
-"""What an operation needs of its caller: nobody in particular, a login, or a permission in its project or in the system.
+"""What an operation needs of its caller: nobody in particular, a login, or a permission in its project or in the system;
+`internal` is for processes of Harbor itself.
 
 An operation that is about things of the system and of projects has a line for each, with the case behind its name.
 """

@@ -15,6 +15,8 @@ from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
+from longshore.api.browser import Browsers
+from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
@@ -32,10 +34,13 @@ from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
 from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.sessions import Sessions
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
@@ -116,6 +121,8 @@ class _Ground:
     sign_in: SignIn
     tokens: TokenService
     authenticator: Authenticator
+    access_tokens: AccessTokens
+    browsers: Browsers
 
 
 async def open_instance(settings: Settings, secret_key: bytes, database: Database) -> Instance:
@@ -153,12 +160,16 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
     configurations = configurations_of(settings, database)
+    access_tokens = AccessTokens(database, TokenSecrets(secret_key))
     sign_in = SignIn(
         UserCredentials(database, passwords),
         RobotCredentials(database, secrets, configurations=configurations),
         Throttle(database),
         configurations=configurations,
+        access_tokens=access_tokens,
+        is_access_token=is_access_token,
     )
+    sessions = Sessions(database, configurations, secret_key)
     tokens = TokenService(secret_key)
     return _Ground(
         database=database,
@@ -169,11 +180,13 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
         secrets=secrets,
         users=users,
         robots=robots,
-        access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}),
+        access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}, tokens=access_tokens),
         sealing=Sealing(secret_key, SEALED_CONFIGURATION),
         sign_in=sign_in,
         tokens=tokens,
         authenticator=Authenticator(tokens, sign_in),
+        access_tokens=access_tokens,
+        browsers=Browsers(sessions, sign_in, users, CSRF(secret_key), configurations),
     )
 
 
@@ -215,11 +228,13 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
     labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
+        access_tokens=ground.access_tokens,
         audit=AuditQueries(ground.database),
         additions=Additions(ground.database, contents),
         artifact_queries=ArtifactQueries(ground.database, labels),
         authenticator=ground.authenticator,
         explanations=_explanations(ground),
+        browsers=ground.browsers,
         configuration=ConfigurationService(
             ground.database, ground.configurations, ground.sealing, has_people=lambda: _has_people(ground.users)
         ),

@@ -118,13 +118,17 @@ CONFIGURATION_UPDATE: Final = Permission("configuration", "update")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who was recognised; `access_version` is what it was then (see `AccessService.authorise`)."""
+    """Somebody who was recognised; `access_version` is what it was then (see `AccessService.authorise`).
+
+    `token_id` is the access token that a person came with, 0 for none: what such a token may is asked for with each request.
+    """
 
     kind: PrincipalKind
     id: int
     name: str
     sysadmin: bool
     access_version: int
+    token_id: int = 0
 
     @property
     def actor(self) -> str:

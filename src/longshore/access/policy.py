@@ -140,9 +140,13 @@ PUBLIC_PERMISSIONS: Final = permissions(
 )
 """What anybody, anonymous included, may do in a public project."""
 
-EVERYTHING: Final = frozenset().union(
-    *ROLE_PERMISSIONS.values(), GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM, permissions({"configuration": "RU"})
-)
+IN_PROJECTS: Final = frozenset().union(*ROLE_PERMISSIONS.values(), GRANTABLE_IN_PROJECTS)
+"""Everything that may be allowed in a project."""
+
+IN_SYSTEM: Final = GRANTABLE_IN_SYSTEM | permissions({"configuration": "RU"})
+"""Everything that may be allowed outside of projects."""
+
+EVERYTHING: Final = IN_PROJECTS | IN_SYSTEM
 """What administrators may do, in the system and in every project."""
 
 NOTHING: Final[frozenset[Permission]] = frozenset()

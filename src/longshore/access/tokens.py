@@ -170,6 +170,7 @@ class TokenService:
                 "name": principal.name,
                 "sysadmin": principal.sysadmin,
                 "version": principal.access_version,
+                **({"token": principal.token_id} if principal.token_id else {}),
             },
         }
 
@@ -225,8 +226,9 @@ class TokenService:
 def _principal(claims: Mapping[str, Any]) -> Principal:
     who = claims["longshore"]
     try:
-        return Principal(PrincipalKind(who["kind"]), who["id"], who["name"], who["sysadmin"], who["version"])
-    except (LookupError, TypeError, ValueError):
+        kind, token_id = PrincipalKind(who["kind"]), who.get("token", 0)
+        return Principal(kind, who["id"], who["name"], who["sysadmin"], who["version"], token_id)
+    except (AttributeError, LookupError, TypeError, ValueError):
         raise _invalid("The token was made by another release of Longshore. Log in again.") from None
 
 

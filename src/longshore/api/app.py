@@ -19,6 +19,7 @@ from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
 from longshore.api.access import AccessController
+from longshore.api.access_token import AccessTokenController
 from longshore.api.artifact import ArtifactController
 from longshore.api.auditlog import AuditLogController, ProjectLogController
 from longshore.api.authentication import authenticate
@@ -51,6 +52,7 @@ from longshore.oci.errors import BadRequest, PreconditionFailed, Unprocessable
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     AccessController,
     ArtifactController,
+    AccessTokenController,
     AuditLogController,
     ConfigureController,
     DescriptionController,
@@ -84,7 +86,7 @@ _TEXT: Final = frozenset({"text/html", "text/plain", "text/*"})
 
 
 def build_api(services: APIServices) -> Application:
-    """The application that answers everything below /api."""
+    """The application that answers everything below /api, and below /c what browsers need."""
     return _API(services)
 
 
@@ -116,12 +118,17 @@ class _API:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = list(_tidied(message["headers"], head=request.method == "HEAD"))
+                headers = list(_tidied(message["headers"], head=request.method == "HEAD"))
+                self._services.browsers.complete(request, headers)
+                message["headers"] = headers
             elif request.method == "HEAD":
                 message["body"] = b""
             await told(message)
 
         told = tagged(send, request.header(b"if-none-match")) if request.method == "GET" else send
+        if request.path.startswith("/c/"):
+            await _send(await self._services.browsers.respond(request), request, observed)
+            return
         try:
             call = await self._prepare(request)
             called = {**scope, "path": call.path, "state": {**scope["state"], "call": call}}
@@ -175,7 +182,8 @@ class _API:
         """
         path = _raw_path(request.scope)
         _check_text(path, request.scope["query_string"])
-        caller = await authenticate(self._services.authenticator, request)
+        by_session = await self._services.browsers.caller(request)
+        caller = by_session or await authenticate(self._services.authenticator, request)
         request.actor = caller.principal.actor
         operation = self._contract.operation(request.method, path)
         if operation not in self._served:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from longshore.access.models import PROJECT_CREATE, Caller, Permission, PrincipalKind
+from longshore.access.models import PROJECT_CREATE, USER_CREATE, USER_READ, Caller, Permission, PrincipalKind
 from longshore.access.service import AccessService
+from longshore.api.browser import Browsers
 from longshore.edge.request import Request
 from longshore.oci.errors import Denied, NotFound, PreconditionFailed, Unauthorized
 from longshore.robots.models import Robot
@@ -57,6 +58,23 @@ async def authorise_creating_projects(access: AccessService, caller: Caller, *, 
         await access.authorise_system(caller, PROJECT_CREATE)
     else:
         await access.authorise_login(caller)
+        await access.authorise_token(caller, PROJECT_CREATE)
+
+
+async def authorise_creating_users(
+    access: AccessService, browsers: Browsers, caller: Caller, request: Request, *, self_registration: bool
+) -> None:
+    """Lets those pass who may make users; and where people may register, whoever does so in a page.
+
+    Raises:
+        Unauthorized: the caller is anonymous and nobody may register.
+        Denied: the caller may not make users, or registers by the API instead of a page.
+    """
+    by_page = self_registration and request.authorization is None
+    if by_page and USER_CREATE not in await access.permissions_in_system(caller.principal):
+        browsers.came_from_page(request)
+    else:
+        await access.authorise_system(caller, USER_CREATE)
 
 
 async def authorise_person(access: AccessService, caller: Caller) -> int:
@@ -77,10 +95,12 @@ async def authorise_user(access: AccessService, caller: Caller, permission: Perm
 
     Raises:
         Unauthorized: the caller is anonymous.
-        Denied: the caller is somebody else without the permission.
+        Denied: the caller is somebody else without the permission, or comes with an access token that doesn't include it.
     """
     if is_user(caller, user_id):
         await access.authorise_login(caller)
+        if permission is not USER_READ:
+            await access.authorise_token(caller, permission)
         return True
     await access.authorise_system(caller, permission)
     return False

@@ -20,6 +20,12 @@ OURS: Final = (
     ("GET", "/api/openapi.json", "getOpenAPI"),
     ("GET", "/api/version", "getVersion"),
     ("POST", f"{PREFIX}/access/explain", "explainAccess"),
+    ("GET", f"{PREFIX}/users/current/tokens", "listAccessTokens"),
+    ("POST", f"{PREFIX}/users/current/tokens", "createAccessToken"),
+    ("DELETE", f"{PREFIX}/users/current/tokens/{{token_id}}", "deleteAccessToken"),
+    ("GET", f"{PREFIX}/users/{{user_id}}/tokens", "listAccessTokensOfUser"),
+    ("DELETE", f"{PREFIX}/users/{{user_id}}/tokens/{{token_id}}", "deleteAccessTokenOfUser"),
+    ("PUT", f"{PREFIX}/users/{{user_id}}/disabled", "setUserDisabled"),
 )
 """What is served besides the contract: some of it by Harbor too."""
 

@@ -64,6 +64,7 @@ def respond_to(error: Exception, request: Request) -> Response:
         headers.append((b"retry-after", str(retry_after).encode()))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
+    headers += getattr(error, "headers", ())
     code = error.code if error.code in _KEPT or isinstance(error, ReadOnly) else CODES.get(error.status, error.code)
     entry: dict[str, Any] = {"code": code, "message": error.message}
     if error.detail is not None:

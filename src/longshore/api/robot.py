@@ -143,9 +143,11 @@ async def _prefix(request: APIRequest) -> str:
 
 
 async def _own_grants(request: APIRequest) -> Grants | None:
-    """What the caller was given if it is a robot: it can't give more."""
+    """What the caller was given if it is a robot, or comes with a limited access token: it can't give more."""
     principal = request.caller.principal
-    if principal.kind is not PrincipalKind.ROBOT:
+    if principal.kind is not PrincipalKind.ROBOT and not principal.token_id:
         return None
-    account = await request.services.access.current(principal.kind, principal.id)
-    return Grants() if account is None or account.grants is None else account.grants
+    account = await request.services.access.current(principal.kind, principal.id, principal.token_id)
+    if account is None:
+        return Grants()
+    return account.grants if principal.kind is PrincipalKind.ROBOT else account.limit

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from longshore.access.explaining import Explanations
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.api.browser import Browsers
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
 from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.labels.queries import LabelQueries
@@ -48,11 +50,13 @@ class APIServices:
     """
 
     access: AccessService
+    access_tokens: AccessTokens
     audit: AuditQueries
     additions: Additions
     artifact_queries: ArtifactQueries
     authenticator: Authenticator
     explanations: Explanations
+    browsers: Browsers
     configuration: ConfigurationService
     configurations: Configurations
     projects: ProjectService

@@ -36,6 +36,10 @@ class EventKind(StrEnum):
     USER_CREATED = "user.created"
     USER_UPDATED = "user.updated"
     USER_DELETED = "user.deleted"
+    USER_LOGGED_IN = "user.logged_in"
+    USER_LOGGED_OUT = "user.logged_out"
+    ACCESS_TOKEN_CREATED = "access_token.created"  # noqa: S105 - the name of an event
+    ACCESS_TOKEN_DELETED = "access_token.deleted"  # noqa: S105 - the name of an event
     LABEL_CREATED = "label.created"
     LABEL_UPDATED = "label.updated"
     LABEL_DELETED = "label.deleted"

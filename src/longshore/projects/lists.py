@@ -21,9 +21,11 @@ from longshore.oci.errors import BadRequest
 from longshore.projects.models import Visibility
 from longshore.registry.totals import PROJECTS, PUBLIC_PROJECTS
 
+# Somebody else may have the name of an owner who was deleted: the number, as in Harbor, says who it was.
 COLUMNS: Final = """
-    SELECT p.id, p.name, p.owner_id, coalesce(u.username, '') AS owner_name, p.public, p.sparse, p.quota_bytes,
-           s.used_bytes, s.repository_count, p.access_version, p.created_at, p.updated_at
+    SELECT p.id, p.name, p.owner_id,
+           coalesce(CASE WHEN u.deleted_at IS NULL THEN u.username ELSE u.username || '#' || u.id END, '') AS owner_name,
+           p.public, p.sparse, p.quota_bytes, s.used_bytes, s.repository_count, p.access_version, p.created_at, p.updated_at
 """
 JOINED: Final = "JOIN project_usage s ON s.project_id = p.id LEFT JOIN users u ON u.id = p.owner_id"
 

@@ -23,6 +23,7 @@ _FACTS = "SELECT id, name, public, sparse, access_version FROM projects WHERE de
 _FACTS_BY_NAME = Statement(f"{_FACTS} AND name = :name")
 _FACTS_BY_ID = Statement(f"{_FACTS} AND id = :id")
 _NAMES = Statement("SELECT id, name FROM projects WHERE id = ANY(:ids)")
+_LIVING_NAMES = Statement("SELECT id, name FROM projects WHERE id = ANY(:ids) AND deleted_at IS NULL")
 # What a user may do comes from its own membership and from those of its groups.
 _ROLE = Statement(
     """
@@ -218,6 +219,13 @@ class ProjectQueries:
         return {
             project_id: tuple(sorted(found, key=lambda role: -role.strength)) for project_id, found in roles.items()
         }
+
+    async def living_names(self, project_ids: Collection[int]) -> dict[int, str]:
+        """The names of those of the projects that exist, by their numbers."""
+        if not project_ids:
+            return {}
+        rows = await self._database.read(lambda connection: connection.all(_LIVING_NAMES, ids=list(project_ids)))
+        return {row[0]: row[1] for row in rows}
 
     async def settings_of(self, project_ids: Collection[int]) -> dict[int, dict[str, str]]:
         """The string settings that were ever set, by name, of each of the projects that has any, by its number.

@@ -5,25 +5,28 @@ import asyncio
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from longshore.access.errors import AuthenticationRequired
+from longshore.access.errors import AuthenticationRequired, WrongCredentials
 from longshore.access.models import (
     ANONYMOUS,
     ARTIFACT_DELETE,
+    INTERNAL,
     REPOSITORY_PULL,
     REPOSITORY_PUSH,
     Caller,
+    Grants,
     Permission,
     Role,
 )
 from longshore.access.policy import PUBLIC_PERMISSIONS, ROLE_PERMISSIONS
 from longshore.database.sqlite import SQLiteDatabase
 from longshore.identity.first_start import ensure_admin
+from longshore.identity.models import NewAccessToken
 from longshore.oci.errors import Denied, LongshoreError
 from longshore.oci.names import RepositoryName
 
@@ -38,6 +41,12 @@ WANTED = (REPOSITORY_PULL, REPOSITORY_PUSH, ARTIFACT_DELETE)
 users = st.sampled_from(USERS)
 projects = st.sampled_from(PROJECTS)
 roles = st.sampled_from(list(Role))
+wanted = st.sampled_from(WANTED)
+Limit = dict[int, frozenset[Permission]]
+
+
+def pushing_pulls(permissions: frozenset[Permission]) -> frozenset[Permission]:
+    return permissions | {REPOSITORY_PULL} if REPOSITORY_PUSH in permissions else permissions
 
 
 class AccessModel(RuleBasedStateMachine):
@@ -59,6 +68,8 @@ class AccessModel(RuleBasedStateMachine):
         self.members: dict[tuple[str, str], tuple[int, Role]] = {}
         # Each token with the user's number and version it was issued to, and what was granted in which project.
         self.tokens: list[tuple[Caller, str, int, int]] = []
+        # Each access token with its number, its owner's number and version, and what it allows at most (None: everything).
+        self.access_tokens: list[tuple[str, int, str, int, int, Limit | None]] = []
         self.versions: dict[str, int] = {}
         for name in USERS:
             self.come(name)
@@ -145,6 +156,26 @@ class AccessModel(RuleBasedStateMachine):
             allowed = self.allowed(user, name)
             assert actions == {p.action for p in WANTED if p in allowed}
 
+    @precondition(lambda self: len(self.access_tokens) < 4)
+    @rule(user=users, limits=st.none() | st.dictionaries(projects, st.frozensets(wanted, min_size=1), min_size=1))
+    def make_access_token(self, user: str, limits: dict[str, frozenset[Permission]] | None) -> None:
+        named = {name: limit for name, limit in (limits or {}).items() if name in self.project_ids}
+        if user not in self.user_ids or (limits is not None and not named):
+            return
+        limit = {self.project_ids[name][0]: allowed for name, allowed in named.items()} if limits is not None else None
+        grants = None if limit is None else Grants(projects=tuple(limit.items()))
+        new = NewAccessToken(name=f"t{len(self.access_tokens)}", limit=grants, days=1)
+        owner = self.user_ids[user]
+        made: Any = self.run(self.world.access_tokens.create(owner, new, by=INTERNAL))
+        self.access_tokens.append((made[1], made[0], user, owner, self.versions[user], limit))
+
+    @precondition(lambda self: self.access_tokens)
+    @rule()
+    def end_access_token(self) -> None:
+        _, number, user, owner, _, _ = self.access_tokens.pop()
+        if self.user_ids.get(user) == owner:
+            self.run(self.world.access_tokens.delete(owner, number, by=INTERNAL))
+
     def allowed(self, user: str | None, project: str) -> frozenset[Permission]:
         if project not in self.project_ids:
             return frozenset()
@@ -175,6 +206,25 @@ class AccessModel(RuleBasedStateMachine):
                     error = self.verdict(Caller(principal, None, ""), permission, project)  # type: ignore[arg-type] # one
                     assert (error is None) == (permission in self.allowed(name, project))
                     assert error is None or isinstance(error, Denied)
+
+    @invariant()
+    def access_tokens_open_what_is_in_them_and_their_owners_may(self) -> None:
+        self.world.wait(2.1)
+        for secret, _, user, owner, version, limit in self.access_tokens:
+            alive = self.user_ids.get(user) == owner and self.versions[user] == version
+            try:
+                caller = Caller(self.run(self.world.principal(user, secret)), None, "")  # type: ignore[arg-type] # one
+            except WrongCredentials:
+                assert not alive
+                continue
+            assert alive
+            for project in PROJECTS:
+                everybodys, owners = self.allowed(None, project), self.allowed(user, project)
+                number = self.project_ids.get(project, (0,))[0]
+                reach = owners if limit is None else owners & pushing_pulls(limit.get(number, frozenset()))
+                for permission in WANTED:
+                    error = self.verdict(caller, permission, project)
+                    assert (error is None) == (permission in reach | everybodys)
 
     @invariant()
     def tokens_open_what_they_were_given_and_is_still_allowed(self) -> None:

@@ -20,6 +20,8 @@ from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.api.app import build_api
+from longshore.api.browser import Browsers
+from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
@@ -36,12 +38,15 @@ from longshore.edge.request import Request
 from longshore.events.sequencer import Sequencer
 from longshore.groups.queries import GroupQueries
 from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
 from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.sessions import Sessions
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.oci.names import ProjectName
@@ -56,8 +61,8 @@ from longshore.registry.periods import Periods
 from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.robots.credentials import RobotCredentials
-from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.directory import RobotDirectory
+from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
@@ -71,7 +76,7 @@ KEY = b"k" * 32
 PASSWORD = "Secret-1234"
 SYSTEM_ONLY = frozenset({Permission("project", "list")})
 
-_TABLES = ("projects", "project_members", "project_metadata", "users", "robots", "labels")
+_TABLES = ("projects", "project_members", "project_metadata", "users", "robots", "labels", "access_tokens")
 _ROWS = {name: Statement(f"SELECT * FROM {name} ORDER BY 1, 2") for name in _TABLES}
 
 
@@ -111,8 +116,11 @@ class World:
         self.robots = RobotService(database, secrets, self.configurations)
         self.robot_queries = RobotQueries(database)
         self.labels, self.label_queries = LabelService(database), LabelQueries(database)
+        self.access_tokens = AccessTokens(database, TokenSecrets(KEY))
         self.access = AccessService(
-            database, {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries}
+            database,
+            {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries},
+            tokens=self.access_tokens,
         )
         self.tokens = TokenService(KEY)
         sign_in = SignIn(
@@ -120,17 +128,21 @@ class World:
             RobotCredentials(database, secrets, configurations=self.configurations),
             Throttle(database),
             configurations=self.configurations,
+            access_tokens=self.access_tokens,
+            is_access_token=is_access_token,
         )
-        self.configurations = Configurations(database)
         configuration = ConfigurationService(
             database, self.configurations, Sealing(KEY, "configuration"), has_people=self.has_people
         )
+        self.sessions = Sessions(database, self.configurations, KEY)
+        self.proxies = TrustedProxies()
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
         periods = Periods()
         contents = Contents(database, store, Blobs(database, periods))
         self.api = build_api(
             APIServices(
                 access=self.access,
+                access_tokens=self.access_tokens,
                 audit=AuditQueries(database),
                 additions=Additions(database, contents),
                 artifact_queries=ArtifactQueries(database, self.label_queries),
@@ -144,6 +156,7 @@ class World:
                     self.project_queries,
                     self.configurations,
                 ),
+                browsers=Browsers(self.sessions, sign_in, self.user_queries, CSRF(KEY), self.configurations),
                 configuration=configuration,
                 projects=self.projects,
                 project_queries=self.project_queries,
@@ -184,7 +197,7 @@ class World:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the composition root does before it calls the API."""
-        scope["state"] = {"request": Request(scope, receive, proxies=TrustedProxies(), body_seconds=5)}
+        scope["state"] = {"request": Request(scope, receive, proxies=self.proxies, body_seconds=5)}
         await self.api(scope, receive, send)
 
     async def client(self, account: Account | None) -> httpx.AsyncClient:

@@ -41,6 +41,7 @@ DEVELOPERS = "401 403 403 403 200 200 200 200 200 403"
 MAINTAINERS = "401 403 403 403 403 200 200 200 200 403"
 ADMINS = "401 403 403 403 403 403 200 200 200 403"
 PEOPLE_ADMINS = "401 403 403 403 403 403 200 200 403 403"
+PEOPLE = "401 200 200 200 200 200 200 200 412 412"
 SYSTEM = "401 403 403 403 403 403 403 200 403 200"
 SYSADMIN = "401 403 403 403 403 403 403 200 403 403"
 
@@ -145,6 +146,10 @@ def _new_user(target: Target) -> Any:
     return {"username": name, "email": f"{name}@x.test", "realname": name, "password": "Secret-1234"}
 
 
+def _new_token(target: Target) -> Any:
+    return {"name": f"made{target.number}", "duration": 1}
+
+
 def _profile(target: Target) -> Any:
     return {"email": f"new{target.number}@x.test", "realname": "New"}
 
@@ -233,7 +238,16 @@ OPERATIONS = (
     Operation("deleteUserGroup", "DELETE", _group, SYSTEM),
     Operation("listUsers", "GET", _fixed("/users"), SYSTEM),
     Operation("createUser", "POST", _fixed("/users"), _created(SYSTEM), _new_user),
-    Operation("getCurrentUserInfo", "GET", _fixed("/users/current"), "401 200 200 200 200 200 200 200 412 412"),
+    Operation("getCurrentUserInfo", "GET", _fixed("/users/current"), PEOPLE),
+    Operation("getCurrentUserPermissions", "GET", _fixed("/users/current/permissions?scope=/project/1"), KNOWN),
+    Operation("searchUsers", "GET", _fixed("/users/search?username=a"), KNOWN),
+    Operation("setUserDisabled", "PUT", _user("/disabled"), SYSTEM, lambda _: {"disabled": True}),
+    Operation("setCliSecret", "PUT", _user("/cli_secret"), KNOWN.replace("200", "412"), lambda _: {"secret": ""}),
+    Operation("listAccessTokens", "GET", _fixed("/users/current/tokens"), PEOPLE),
+    Operation("createAccessToken", "POST", _fixed("/users/current/tokens"), _created(PEOPLE), _new_token),
+    Operation("deleteAccessToken", "DELETE", _fixed("/users/current/tokens/1"), PEOPLE.replace("200", "404")),
+    Operation("listAccessTokensOfUser", "GET", _user("/tokens"), SYSTEM),
+    Operation("deleteAccessTokenOfUser", "DELETE", _user("/tokens/1"), SYSTEM.replace("200", "404")),
     Operation("getUser", "GET", _user(), SYSTEM),
     Operation("deleteUser", "DELETE", _user(), SYSTEM),
     Operation("updateUserProfile", "PUT", _user(), SYSTEM, _profile),

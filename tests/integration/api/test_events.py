@@ -60,9 +60,9 @@ async def test_events_of_people(world: World, admin: Account) -> None:
     await client.put(f"{path}/sysadmin", json={"sysadmin_flag": True})
     await client.put(f"{path}/sysadmin", json={"sysadmin_flag": True})
     assert await log.new() == [
-        ("user.updated", None, {**who, "changed": ["email", "comment"], "sysadmin": False}),
-        ("user.updated", None, {**who, "changed": ["password"], "sysadmin": False}),
-        ("user.updated", None, {**who, "changed": ["sysadmin"], "sysadmin": True}),
+        ("user.updated", None, {**who, "changed": ["email", "comment"], "sysadmin": False, "disabled": False}),
+        ("user.updated", None, {**who, "changed": ["password"], "sysadmin": False, "disabled": False}),
+        ("user.updated", None, {**who, "changed": ["sysadmin"], "sysadmin": True, "disabled": False}),
     ]
     own = {"old_password": "Another-1234", "new_password": "Secret-1234"}
     await client.put(f"{path}/password", json=own, auth=("dora", "Another-1234"))

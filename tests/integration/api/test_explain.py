@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from longshore.access.models import Permission, Role
+from longshore.access.policy import IN_PROJECTS
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.database.connection import Transaction
 from longshore.database.statement import Statement
@@ -150,7 +151,7 @@ async def test_the_same_decision_lets_requests_in(world: World, role: Role) -> N
     team = await world.team()
     account = team.members[role]
     client = await world.client(account)
-    for permission in sorted(GRANTABLE_IN_PROJECTS | GRANTABLE_IN_SYSTEM):
+    for permission in sorted(IN_PROJECTS):
         body = {"resource": permission.resource, "action": permission.action}
         told = (await client.post("/access/explain", json={**body, "project": team.name})).json()
         principal = await world.principal(account)
@@ -173,6 +174,8 @@ async def test_the_same_decision_lets_requests_in(world: World, role: Role) -> N
         ({**PUSH, "token_actions": ["pull"]}, 400, "token_actions"),
         ({**PUSH, "project": "a", "repository": "b/c"}, 400, "isn't in the project"),
         ({**PUSH, "repository": "No Name"}, 400, ""),
+        (PUSH, 400, "in a project"),
+        ({"resource": "user", "action": "list", "project": "library"}, 400, "in the system"),
     ],
 )
 async def test_bad_questions(world: World, admin: Account, body: Any, status: int, said: str) -> None:

@@ -24,11 +24,13 @@ from longshore.distribution.authentication import Authenticator
 from longshore.distribution.delivery import Delivery
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.oci import mediatypes
 from longshore.oci.digest import Algorithm, Digest
 from longshore.oci.names import ProjectName
@@ -130,11 +132,14 @@ class World:
         periods = periods or self.periods
         users, robots = UserQueries(database), RobotQueries(database)
         sources: dict[PrincipalKind, Accounts] = {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}
-        access = AccessService(database, sources, clock=lambda: self.now, wall=lambda: self.epoch)
+        access_tokens = AccessTokens(database, TokenSecrets(KEY))
+        access = AccessService(database, sources, tokens=access_tokens, clock=lambda: self.now, wall=lambda: self.epoch)
         sign_in = SignIn(
             UserCredentials(database, self.passwords, clock=lambda: self.now),
             RobotCredentials(database, RobotSecrets(KEY), clock=lambda: self.now),
             Throttle(database, clock=lambda: self.now),
+            access_tokens=access_tokens,
+            is_access_token=is_access_token,
         )
         tokens = TokenService(KEY, wall=lambda: self.epoch)
         blobs = Blobs(database, periods)

@@ -31,8 +31,13 @@ ALWAYS_SHOWN |= {("ProjectSummaryQuota", "hard"), ("ProjectSummaryQuota", "used"
 ALWAYS_SHOWN |= {("ConfigurationsResponse", name) for name in DEFINITIONS["ConfigurationsResponse"]}
 ALWAYS_SHOWN |= {("Quota", "hard"), ("Quota", "used")}
 # Members that the contract doesn't have (`docs/harbor-compatibility.md`).
-OURS_SHOWN = {("Quota", "trash")}
+OURS_SHOWN = {("Quota", "trash"), ("UserResp", "disabled")}
 OURS_READ: dict[tuple[str, str], dict[str, Any]] = {("RobotSec", "grace_seconds"): {"type": "integer"}}
+# Documents of operations that only we have.
+OURS_ALONE = {
+    *("AccessExplanation", "AccessQuestion", "AskedPrincipal", "Membership", "NamedPrincipal"),
+    *("AccessToken", "AccessTokenCreated", "AccessTokenReq", "UserDisabledFlag"),
+}
 # What the request of a name that two definitions would have is called here.
 READ_AS = {
     "AccessReq": "Access",
@@ -55,10 +60,8 @@ def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
 
 # Documents that the contract has no name for.
 NAMELESS = frozenset({"APIVersion", "ScanAllPolicy"})
-# Documents of operations that only we have.
-NAMELESS |= {"AccessExplanation", "AccessQuestion", "AskedPrincipal", "Membership", "NamedPrincipal"}
-SHOWN = [each for each in _subclasses(Shown) if each.__name__ not in NAMELESS]
-READ = [each for each in _subclasses(Read) if each.__name__ not in NAMELESS]
+SHOWN = [each for each in _subclasses(Shown) if each.__name__ not in NAMELESS | OURS_ALONE]
+READ = [each for each in _subclasses(Read) if each.__name__ not in OURS_ALONE]
 
 
 def _rule(name: str, member: str) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from longshore.access.explaining import Explanation, Question, Subject
 from longshore.access.models import Permission as StoredPermission
 from longshore.access.models import PrincipalKind
-from longshore.access.policy import EVERYTHING
+from longshore.access.policy import EVERYTHING, IN_PROJECTS, IN_SYSTEM
 from longshore.api.serialising import Read, Shown, listed
 from longshore.oci.errors import BadRequest, Unprocessable
 from longshore.oci.names import ProjectName, RepositoryName
@@ -95,6 +95,9 @@ def parse_question(asked: AccessQuestion) -> Question:
             f"resource and action name no permission: {str(permission)[:200]!a}. The reference of permissions lists all."
         )
     project = _project(asked)
+    if permission not in (IN_SYSTEM if project is None else IN_PROJECTS):
+        where = "a project: name it, or a repository" if project is None else "the system: leave the project out"
+        raise BadRequest(f"{permission} is a permission in {where}.")
     if asked.token_actions is not None and asked.repository is None:
         raise BadRequest("token_actions are those of a token for a repository: name the repository.")
     return Question(

@@ -1,3 +1,17 @@
+CREATE TABLE access_tokens (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	user_id INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	secret_hash TEXT NOT NULL,
+	scope TEXT,
+	access_version BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	expires_at BIGINT,
+	used_at BIGINT,
+	CONSTRAINT fk_access_tokens_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX uq_access_tokens_secret_hash ON access_tokens (secret_hash);
+CREATE UNIQUE INDEX uq_access_tokens_user_name ON access_tokens (user_id, name);
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
@@ -320,6 +334,18 @@ CREATE TABLE robots (
 );
 CREATE UNIQUE INDEX uq_robots_project_name ON robots (project_id, name);
 CREATE UNIQUE INDEX uq_robots_system_name ON robots (name) WHERE project_id IS NULL;
+CREATE TABLE sessions (
+	id_hash TEXT NOT NULL,
+	user_id INTEGER NOT NULL,
+	access_version BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	renewed_at BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_sessions PRIMARY KEY (id_hash),
+	CONSTRAINT fk_sessions_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_sessions_expires_at ON sessions (expires_at);
+CREATE INDEX ix_sessions_user_id ON sessions (user_id);
 CREATE TABLE sign_in_failures (
 	source TEXT NOT NULL,
 	account TEXT NOT NULL,
@@ -432,7 +458,7 @@ CREATE TABLE users (
 	created_at BIGINT NOT NULL,
 	updated_at BIGINT NOT NULL,
 	deleted_at BIGINT
-);
+, disabled BOOLEAN DEFAULT 0 NOT NULL);
 CREATE INDEX ix_users_listing ON users (username, id, email, deleted_at) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX uq_users_email ON users (email) WHERE deleted_at IS NULL AND email IS NOT NULL;
 CREATE UNIQUE INDEX uq_users_username ON users (username) WHERE deleted_at IS NULL;
