@@ -20,7 +20,9 @@ from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
+from longshore.artifacts.copying import Copying
 from longshore.artifacts.describing import Describer
+from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
@@ -54,6 +56,7 @@ from longshore.quotas.service import QuotaService
 from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.descriptions import Descriptions
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
 from longshore.registry.pull_log import PullLog
@@ -68,6 +71,8 @@ from longshore.robots.directory import RobotDirectory
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations, configurations_of, token_minutes
 from longshore.system.instance import ensure_instance
@@ -224,7 +229,8 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
 
 
 def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
-    contents = Contents(ground.database, ground.store, Blobs(ground.database, ground.periods))
+    blobs = Blobs(ground.database, ground.periods)
+    contents = Contents(ground.database, ground.store, blobs)
     labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
@@ -246,6 +252,9 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         allowlists=Allowlists(ground.database),
         groups=GroupService(ground.database),
         group_queries=GroupQueries(ground.database),
+        copying=Copying(ground.database, Manifests(ground.database, ground.periods), blobs),
+        descriptions=Descriptions(ground.database),
+        icons=Icons(ground.database, contents),
         labels=LabelService(ground.database),
         label_queries=labels,
         manifest_deletion=ManifestDeletion(ground.database, ground.periods),
@@ -256,6 +265,8 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
         tags=Tags(ground.database, ground.periods),
+        search=SearchQueries(ground.database),
+        statistics=StatisticQueries(ground.database),
         health=health,
     )
 

@@ -28,6 +28,7 @@ from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.icon import IconController
 from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.openapi.controller import DescriptionController
@@ -38,7 +39,9 @@ from longshore.api.quota import QuotaController
 from longshore.api.repository import RepositoryController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
+from longshore.api.search import SearchController
 from longshore.api.services import APIServices
+from longshore.api.statistic import StatisticController
 from longshore.api.systeminfo import SystemInfoController
 from longshore.api.user import UserController
 from longshore.api.usergroup import UserGroupController
@@ -57,6 +60,7 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     ConfigureController,
     DescriptionController,
     HealthController,
+    IconController,
     LabelController,
     MemberController,
     PingController,
@@ -66,6 +70,8 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     RepositoryController,
     QuotaController,
     RobotController,
+    SearchController,
+    StatisticController,
     SystemInfoController,
     UserController,
     UserGroupController,

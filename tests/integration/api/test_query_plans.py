@@ -38,7 +38,8 @@ MOST_STEPS = 6_000
 # Lists whose whole number is counted still, and why that is right.
 COUNTED = {
     "identity.queries._LIST": "people are few, and only administrators see them",
-    "projects.queries._LIST": "which projects somebody sees depends on who asks",
+    "projects.lists.NAMED": "those that somebody names by number are looked up one by one",
+    "projects.lists._OWN_KEYS": "so are the private projects of a member",
     "robots.queries._PROJECT_LIST": "the robots of one project are few",
     "robots.queries._SYSTEM_LIST": "robots of the system are few",
 }

@@ -10,18 +10,12 @@ from longshore.access.explaining import Explanation, Question, Subject
 from longshore.access.models import Permission as StoredPermission
 from longshore.access.models import PrincipalKind
 from longshore.access.policy import EVERYTHING, IN_PROJECTS, IN_SYSTEM
+from longshore.api.documents.user import Permission
 from longshore.api.serialising import Read, Shown, listed
 from longshore.oci.errors import BadRequest, Unprocessable
 from longshore.oci.names import ProjectName, RepositoryName
 
 _LONGEST_NAME = 255
-
-
-class Permission(Shown, frozen=True, kw_only=True):
-    """An action on a kind of resource."""
-
-    resource: str = ""
-    action: str = ""
 
 
 class Permissions(Shown, frozen=True, kw_only=True):
