@@ -52,7 +52,7 @@ from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
-from longshore.quotas.service import QuotaService
+from longshore.quotas.service import QuotaService, keep_switch
 from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
@@ -140,6 +140,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     instance_id = await ensure_instance(database, secret_key)
     store = await open_marked_store(settings, instance_id, database)
     ground = _lay_ground(settings, secret_key, database, store)
+    await keep_switch(database, ground.configurations.overwritten)
     pulls = PullCounter(database)
     health = Health(database, store).states
 

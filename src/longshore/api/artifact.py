@@ -291,7 +291,9 @@ class ArtifactController(Controller):
         found = await services.additions.read(artifact.id, name)
         kind, _, charset = found.content_type.partition(";")
         # The framework adds the charset to texts by itself, whether or not it is there.
-        return Response(found.content, media_type=kind if kind.startswith("text/") and charset else found.content_type)
+        media_type = kind if kind.startswith("text/") and charset else found.content_type
+        # Whoever pushed it wrote it: no browser may take it for something that runs.
+        return Response(found.content, media_type=media_type, headers={"X-Content-Type-Options": "nosniff"})
 
 
 async def _authorise(

@@ -145,6 +145,7 @@ async def test_additions(world: World, registry: Registry, client: httpx.AsyncCl
         assert set(links[addition]) == {"href"}
         answer = await client.get(links[addition]["href"].removeprefix("/api/v2.0"))
         assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, content_type, content)
+        assert answer.headers["x-content-type-options"] == "nosniff"
     history = await client.get(f"{below}/image/additions/build_history")
     assert shown(history) == []
     for path, status in (
