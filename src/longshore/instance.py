@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from longshore.access.explaining import Explanations
 from longshore.access.models import PrincipalKind
 from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
@@ -66,6 +67,7 @@ from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
 from longshore.robots.credentials import RobotCredentials
+from longshore.robots.directory import RobotDirectory
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
@@ -242,6 +244,7 @@ def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awai
         additions=Additions(ground.database, contents),
         artifact_queries=ArtifactQueries(ground.database, labels),
         authenticator=ground.authenticator,
+        explanations=_explanations(ground),
         browsers=ground.browsers,
         configuration=ground.configuration,
         configurations=ground.configurations,
@@ -269,6 +272,18 @@ def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awai
         statistics=StatisticQueries(ground.database),
         health=Refreshed(health).states,
         surroundings=surroundings_of(settings, ground.store),
+    )
+
+
+def _explanations(ground: _Ground) -> Explanations:
+    return Explanations(
+        ground.access,
+        {
+            PrincipalKind.USER: ground.users,
+            PrincipalKind.ROBOT: RobotDirectory(ground.database, ground.configurations),
+        },
+        ProjectQueries(ground.database),
+        ground.configurations,
     )
 
 

@@ -18,6 +18,7 @@ from litestar.exceptions import LitestarException
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.access import AccessController
 from longshore.api.access_token import AccessTokenController
 from longshore.api.artifact import ArtifactController
 from longshore.api.auditlog import AuditLogController, ProjectLogController
@@ -53,6 +54,7 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, PreconditionFailed, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    AccessController,
     ArtifactController,
     AccessTokenController,
     AuditLogController,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from longshore.access.explaining import Explanations
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
 from longshore.api.browser import Browsers
@@ -61,6 +62,7 @@ class APIServices:
     additions: Additions
     artifact_queries: ArtifactQueries
     authenticator: Authenticator
+    explanations: Explanations
     browsers: Browsers
     configuration: ConfigurationService
     configurations: Configurations

@@ -12,7 +12,8 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from longshore.access.models import Permission, PrincipalKind, Role
+from longshore.access.explaining import Explanations
+from longshore.access.models import Permission, Principal, PrincipalKind, ProjectFacts, Role
 from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
@@ -64,6 +65,7 @@ from longshore.registry.periods import Periods
 from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.robots.credentials import RobotCredentials
+from longshore.robots.directory import RobotDirectory
 from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
@@ -153,6 +155,15 @@ class World:
             additions=Additions(database, contents),
             artifact_queries=ArtifactQueries(database, self.label_queries),
             authenticator=Authenticator(self.tokens, sign_in),
+            explanations=Explanations(
+                self.access,
+                {
+                    PrincipalKind.USER: self.user_queries,
+                    PrincipalKind.ROBOT: RobotDirectory(database, self.configurations),
+                },
+                self.project_queries,
+                self.configurations,
+            ),
             browsers=Browsers(self.sessions, sign_in, self.user_queries, CSRF(KEY), self.configurations),
             configuration=configuration,
             projects=self.projects,
@@ -235,6 +246,18 @@ class World:
         new = NewRobot(name=f"robot{self.number}", grants=grants, duration_days=NEVER, project=named)
         made = await self.robots.create(new, creator="admin")
         return Account(made.id, made.shown_name, made.secret)
+
+    async def principal(self, account: Account) -> Principal:
+        """Who a user is, recognised now."""
+        found = await self.user_queries.find(account.name)
+        assert found is not None
+        return found.principal
+
+    async def facts(self, project_id: int) -> ProjectFacts:
+        """What requests in a project are judged by."""
+        found = await self.project_queries.facts_by_id(project_id)
+        assert found is not None
+        return found
 
     async def system_robot(self) -> Account:
         """A robot that may do everything in the system that robots may, and nothing in projects."""
