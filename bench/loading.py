@@ -8,8 +8,10 @@ measured, so a row that is wrong stops the run.
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,9 @@ from sqlalchemy import Table
 from bench.asking import MANIFEST
 from bench.scale import Artifact, Scale
 from bench.servers import PROJECT
+from longshore.oci.manifest import parse_manifest
+from longshore.registry.facts import facts_of
+from longshore.registry.tables import artifacts as artifact_rows
 from longshore.registry.tables import (
     manifest_blobs,
     manifests,
@@ -138,7 +143,8 @@ def load(where: Path | str, scale: Scale) -> None:
     size = sum(len(artifact.payload) for artifact in artifacts)
     database.query(
         f"UPDATE {project_usage.name} SET used_bytes = used_bytes + {size}, stored_bytes = stored_bytes + {size},"
-        f" repository_count = repository_count + {len(numbers.repositories)} WHERE project_id = {numbers.project}"
+        f" repository_count = repository_count + {len(numbers.repositories)},"
+        f" artifact_count = artifact_count + {len(artifacts)} WHERE project_id = {numbers.project}"
     )
     # The rows are there since the first start; PostgreSQL and SQLite agree on nothing shorter.
     for total, condition in (
@@ -157,10 +163,14 @@ def _tables(
 ) -> Iterator[tuple[Table, tuple[str, ...], Rows]]:
     """Each table with its rows, what is referred to before what refers to it."""
     ids, blobs, project = numbers.repositories, numbers.blobs, numbers.project
+    counts = Counter(one.repository for one in artifacts)
     yield (
         repositories,
-        ("id", "project_id", "name", "created_at", "listed_at"),
-        ((number, project, name.removeprefix(f"{PROJECT}/"), now, now) for name, number in ids.items()),
+        ("id", "project_id", "name", "created_at", "listed_at", "updated_at", "artifact_count"),
+        (
+            (number, project, name.removeprefix(f"{PROJECT}/"), now, now, now, counts[name])
+            for name, number in ids.items()
+        ),
     )
     members = dict.fromkeys((ids[one.repository], blobs[blob]) for one in artifacts for blob in one.blobs)
     yield (
@@ -178,18 +188,42 @@ def _tables(
         ),
     )
     yield (
+        artifact_rows,
+        ("manifest_id", "repository_id", "project_id", "pushed_at", "listed", "tag_count", *_DESCRIPTION),
+        (
+            (number, ids[one.repository], project, now + number, True, len(one.tags), *_described(one, now))
+            for number, one in numbered
+        ),
+    )
+    yield (
         manifest_blobs,
         ("manifest_id", "repository_id", "blob_id"),
         ((number, ids[one.repository], blobs[blob]) for number, one in numbered for blob in one.blobs),
     )
+    lines = [(number, one, tag) for number, one in numbered for tag in one.tags]
     yield (
         tags,
-        ("repository_id", "name", "manifest_id", "pushed_at"),
-        ((ids[one.repository], tag, number, now) for number, one in numbered for tag in one.tags),
+        ("id", "repository_id", "name", "manifest_id", "pushed_at"),
+        (
+            (line, ids[one.repository], tag, number, now)
+            for line, (number, one, tag) in enumerate(lines, numbers.journal)
+        ),
     )
-    lines = ((ids[one.repository], tag, one.digest) for one in artifacts for tag in one.tags)
     yield (
         tag_journal,
         ("id", "repository_id", "name", "digest", "action", "actor", "reason", "at"),
-        ((number, *line, "created", "bench", "push", now) for number, line in enumerate(lines, numbers.journal)),
+        (
+            (line, ids[one.repository], tag, one.digest, "created", "bench", "push", now)
+            for line, (_, one, tag) in enumerate(lines, numbers.journal)
+        ),
     )
+
+
+_DESCRIPTION = ("type", "config_media_type", "size", "additions", "extra_attributes", "described_at")
+
+
+def _described(artifact: Artifact, now: int) -> tuple[object, ...]:
+    """What lists show of an image, as its push would have written it."""
+    facts = facts_of(parse_manifest(artifact.payload, MANIFEST))
+    attributes = '{"architecture":"amd64","os":"linux","created":"2026-01-01T00:00:00Z"}'
+    return facts.type, facts.config_media_type, facts.size, json.dumps(facts.additions), attributes, now

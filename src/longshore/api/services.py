@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from longshore.access.explaining import Explanations
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
 from longshore.api.browser import Browsers
 from longshore.artifacts.additions import Additions
+from longshore.artifacts.copying import Copying
+from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
@@ -26,12 +29,16 @@ from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
 from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.descriptions import Descriptions
 from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 from longshore.system.service import ConfigurationService
+from longshore.system.surroundings import Surroundings
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -46,6 +53,7 @@ class APIServices:
 
     Attributes:
         health: Tells the state of each component by its name: `healthy`, or what is wrong with it.
+        surroundings: What the instance stands on.
     """
 
     access: AccessService
@@ -54,6 +62,7 @@ class APIServices:
     additions: Additions
     artifact_queries: ArtifactQueries
     authenticator: Authenticator
+    explanations: Explanations
     browsers: Browsers
     configuration: ConfigurationService
     configurations: Configurations
@@ -64,6 +73,9 @@ class APIServices:
     allowlists: Allowlists
     groups: GroupService
     group_queries: GroupQueries
+    copying: Copying
+    descriptions: Descriptions
+    icons: Icons
     labels: LabelService
     label_queries: LabelQueries
     manifest_deletion: ManifestDeletion
@@ -74,4 +86,7 @@ class APIServices:
     robots: RobotService
     robot_queries: RobotQueries
     tags: Tags
+    search: SearchQueries
+    statistics: StatisticQueries
     health: Health = _nothing_to_check
+    surroundings: Surroundings = field(default_factory=Surroundings)

@@ -14,6 +14,8 @@ _LONGEST: Final = 255
 _LONGEST_DN: Final = 1024
 # What a DN is made of (RFC 4514): types and values, joined by commas that no backslash takes literally.
 _PART: Final = r"[A-Za-z0-9.\-]+\s*=\s*(?:\\.|[^,\\])+"
+_FIRST: Final = re.compile(r"[^=]+=\s*((?:\\.|[^,\\])+)", re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _DN: Final = re.compile(rf"\s*{_PART}(?:,\s*{_PART})*", re.DOTALL)
 
 
@@ -71,8 +73,7 @@ class NewGroup:
         if kind is not GroupType.LDAP:
             return cls(kind, parse_name(name))
         dn = parse_dn(dn)
-        first = dn.partition("=")[2].partition(",")[0].strip()
-        return cls(kind, parse_name(name or first), dn)
+        return cls(kind, parse_name(name or _first_value(dn)), dn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +106,8 @@ def parse_dn(dn: str) -> str:
     if not dn or len(dn) > _LONGEST_DN or _DN.fullmatch(dn) is None:
         raise BadRequest("A group of LDAP needs an ldap_group_dn such as cn=developers,ou=groups,dc=example,dc=com.")
     return dn
+
+
+def _first_value(dn: str) -> str:
+    first = _FIRST.match(dn)
+    return "" if first is None else _ESCAPED.sub(r"\1", first[1]).strip()

@@ -18,8 +18,9 @@ COLUMNS: Final = "SELECT id, type, name, ldap_dn FROM user_groups"
 _BY_ID = Statement(f"{COLUMNS} WHERE id = :id")
 _BY_KEY = Statement(f"{COLUMNS} WHERE type = :type AND key = :key")
 _BY_NAME = Statement(f"{COLUMNS} WHERE name = :name ORDER BY id LIMIT 2")
-_SEARCH = Statement(f"{COLUMNS} WHERE lower(name) LIKE :name ESCAPE '!' ORDER BY length(name), name, id LIMIT :limit")
-_SEARCH_COUNT = Statement("SELECT count(*) FROM user_groups WHERE lower(name) LIKE :name ESCAPE '!'")
+_MATCHING = "lower(name COLLATE \"C\") LIKE :name ESCAPE '!'"
+_SEARCH = Statement(f"{COLUMNS} WHERE {_MATCHING} ORDER BY length(name), name, id LIMIT :limit")
+_SEARCH_COUNT = Statement(f"SELECT count(*) FROM user_groups WHERE {_MATCHING}")
 
 
 def total_name(group_type: GroupType) -> str:
@@ -44,7 +45,7 @@ def _list(scope: str, types: tuple[GroupType, ...]) -> List:
     )
 
 
-_ALL = _list("1 = 1", tuple(GroupType))
+_ALL = _list("g.id > 0", tuple(GroupType))
 _OF_TYPE: Final = {kind: _list(f"g.type = '{kind.stored}'", (kind,)) for kind in GroupType}
 
 

@@ -50,7 +50,7 @@ class OwnerName:
             case Exact(text):
                 return _owned(f"username = :{name}"), {name: text}
             case Fuzzy(text):
-                return _owned(f"lower(username) LIKE :{name} ESCAPE '!'"), {name: like(text)}
+                return _owned(f"lower(username COLLATE \"C\") LIKE :{name} ESCAPE '!'"), {name: like(text)}
             case AnyOf(texts):
                 return _owned(f"username = ANY(:{name})"), {name: list(texts)}
         raise BadRequest(f"q: {key} is a name: use {key}=name, {key}=~part or {key}={{a b}}.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,10 +26,14 @@ from longshore.access.models import (
 )
 from longshore.access.policy import PUBLIC_PERMISSIONS, ROLE_PERMISSIONS
 from longshore.database.sqlite import SQLiteDatabase
+from longshore.groups.models import GroupType, NewGroup
+from longshore.groups.service import GroupService
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.models import NewAccessToken
 from longshore.oci.errors import Denied, LongshoreError
 from longshore.oci.names import RepositoryName
+from longshore.projects.models import Member
+from longshore.registry.invariants import INVARIANTS, violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
 
 USERS = ("dora", "erik")
 PROJECTS = ("team", "side")
+GROUPS = ("devs", "ops")
 WANTED = (REPOSITORY_PULL, REPOSITORY_PUSH, ARTIFACT_DELETE)
 users = st.sampled_from(USERS)
 projects = st.sampled_from(PROJECTS)
@@ -47,6 +53,10 @@ Limit = dict[int, frozenset[Permission]]
 
 def pushing_pulls(permissions: frozenset[Permission]) -> frozenset[Permission]:
     return permissions | {REPOSITORY_PULL} if REPOSITORY_PUSH in permissions else permissions
+
+
+groups = st.sampled_from(GROUPS)
+_TOTALS = next(invariant for invariant in INVARIANTS if invariant.name == "totals")
 
 
 class AccessModel(RuleBasedStateMachine):
@@ -71,6 +81,12 @@ class AccessModel(RuleBasedStateMachine):
         # Each access token with its number, its owner's number and version, and what it allows at most (None: everything).
         self.access_tokens: list[tuple[str, int, str, int, int, Limit | None]] = []
         self.versions: dict[str, int] = {}
+        self.groups = GroupService(self.world.database)
+        self.group_ids: dict[str, int] = {}
+        self.group_roles: dict[tuple[str, str], tuple[int, Role]] = {}
+        self.groups_of: dict[str, set[str]] = {}
+        for name in GROUPS:
+            self.found(name)
         for name in USERS:
             self.come(name)
         for name in PROJECTS:
@@ -96,6 +112,7 @@ class AccessModel(RuleBasedStateMachine):
         if name in self.user_ids:
             self.run(self.world.users.delete(self.user_ids.pop(name)))
             self.members = {key: value for key, value in self.members.items() if key[0] != name}
+            self.groups_of.pop(name, None)
 
     @rule(name=users)
     def reset_password(self, name: str) -> None:
@@ -114,6 +131,7 @@ class AccessModel(RuleBasedStateMachine):
         if name in self.project_ids:
             self.run(self.world.projects.delete(self.project_ids.pop(name)[0]))
             self.members = {key: value for key, value in self.members.items() if key[1] != name}
+            self.group_roles = {key: value for key, value in self.group_roles.items() if key[1] != name}
 
     @rule(name=projects, public=st.booleans())
     def publish(self, name: str, public: bool) -> None:
@@ -139,6 +157,42 @@ class AccessModel(RuleBasedStateMachine):
     def leave(self, user: str, project: str) -> None:
         if (known := self.members.pop((user, project), None)) is not None:
             self.run(self.world.projects.remove_member(self.project_ids[project][0], known[0]))
+
+    @rule(name=groups)
+    def found(self, name: str) -> None:
+        if name not in self.group_ids:
+            made = self.run(self.groups.create(NewGroup(GroupType.OIDC, name), actor="admin"))
+            self.group_ids[name] = made  # type: ignore[assignment] # its number
+
+    @rule(name=groups)
+    def disband(self, name: str) -> None:
+        if name in self.group_ids:
+            self.run(self.groups.delete(self.group_ids.pop(name), actor="admin"))
+            self.group_roles = {key: value for key, value in self.group_roles.items() if key[0] != name}
+            for names in self.groups_of.values():
+                names.discard(name)
+
+    @rule(group=groups, project=projects, role=roles)
+    def group_joins(self, group: str, project: str, role: Role) -> None:
+        if group in self.group_ids and project in self.project_ids and (group, project) not in self.group_roles:
+            new, project_id = NewGroup(GroupType.OIDC, group), self.project_ids[project][0]
+            member = self.run(self.groups.add_to_project(project_id, new, role, actor="admin"))
+            self.group_roles[group, project] = (member, role)  # type: ignore[assignment] # its number
+
+    @rule(group=groups, project=projects)
+    def group_leaves(self, group: str, project: str) -> None:
+        if (known := self.group_roles.pop((group, project), None)) is not None:
+            self.run(self.world.projects.remove_member(self.project_ids[project][0], known[0]))
+
+    @rule(user=users, names=st.sets(groups))
+    def log_in_by_oidc(self, user: str, names: set[str]) -> None:
+        if user in self.user_ids:
+            there = {name for name in names if name in self.group_ids}
+            ids = [self.group_ids[name] for name in there]
+            changed = self.run(self.groups.set_groups_of(self.user_ids[user], ids, actor="oidc"))
+            assert changed == (there != self.groups_of.get(user, set()))
+            self.groups_of[user] = there
+            self.versions[user] += bool(changed)
 
     @precondition(lambda self: len(self.tokens) < 6)
     @rule(user=users)
@@ -182,6 +236,9 @@ class AccessModel(RuleBasedStateMachine):
         found = PUBLIC_PERMISSIONS if self.project_ids[project][1] else frozenset()
         if user is not None and (known := self.members.get((user, project))) is not None:
             found |= ROLE_PERMISSIONS[known[1]]
+        for group in self.groups_of.get(user or "", ()):
+            if (role := self.group_roles.get((group, project))) is not None:
+                found |= ROLE_PERMISSIONS[role[1]]
         return found
 
     def verdict(self, caller: Caller, permission: Permission, project: str) -> LongshoreError | None:
@@ -225,6 +282,16 @@ class AccessModel(RuleBasedStateMachine):
                 for permission in WANTED:
                     error = self.verdict(caller, permission, project)
                     assert (error is None) == (permission in reach | everybodys)
+
+    @invariant()
+    def numbers_are_true(self) -> None:
+        assert self.run(self.world.database.read(lambda connection: violations(connection, _TOTALS))) == []
+        for name, (project_id, _) in self.project_ids.items():
+            everybody = [*self.members.items(), *self.group_roles.items()]
+            expected = Counter(role for (_, project), (_, role) in everybody if project == name)
+            assert self.run(self.world.project_queries.member_counts(project_id)) == expected
+            listed, total = cast("tuple[list[Member], int]", self.run(self.world.project_queries.members(project_id)))
+            assert (total, len(listed)) == (expected.total(), expected.total())
 
     @invariant()
     def tokens_open_what_they_were_given_and_is_still_allowed(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from longshore.access.models import Role
 from longshore.api.app import CONTROLLERS
+from longshore.artifacts.icons import icon_of
 from longshore.groups.models import GroupType, NewGroup
 from longshore.labels.models import LabelFacts
 from tests.builders import World as Registry
@@ -161,6 +162,32 @@ OPERATIONS = (
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
     Operation("getSystemInfo", "GET", _fixed("/systeminfo"), EVERYBODY),
+    Operation("getVolumes", "GET", _fixed("/systeminfo/volumes"), SYSTEM),
+    Operation("getCert", "GET", _fixed("/systeminfo/getcert"), EVERYBODY.replace("200", "404")),
+    Operation("getSystemCVEAllowlist", "GET", _fixed("/system/CVEAllowlist"), KNOWN),
+    Operation("putSystemCVEAllowlist", "PUT", _fixed("/system/CVEAllowlist"), SYSADMIN, lambda _: {"items": []}),
+    Operation("getPermissions", "GET", _fixed("/permissions"), "401 403 403 403 403 403 200 200 403 403"),
+    Operation(
+        "explainAccess",
+        "POST",
+        _fixed("/access/explain"),
+        EVERYBODY,
+        lambda target: {"resource": "repository", "action": "push", "project": target.team.name},
+        case="own",
+    ),
+    Operation(
+        "explainAccess",
+        "POST",
+        _fixed("/access/explain"),
+        ADMINS,
+        lambda target: {
+            "principal": {"kind": "user", "name": target.victim.name},
+            "resource": "repository",
+            "action": "push",
+            "project": target.team.name,
+        },
+        case="others",
+    ),
     Operation("getConfigurations", "GET", _fixed("/configurations"), SYSADMIN),
     Operation("updateConfigurations", "PUT", _fixed("/configurations"), SYSADMIN, lambda _: {"banner_message": "x"}),
     Operation("getInternalconfig", "GET", _fixed("/internalconfig"), "401" + " 403" * 9),
@@ -202,6 +229,8 @@ OPERATIONS = (
     Operation("deleteProjectMetadata", "DELETE", _project("/metadatas/public"), ADMINS),
     # Who may see the scanner is told that there is none.
     Operation("getScannerOfProject", "GET", _project("/scanner"), MEMBERS.replace("200", "404")),
+    Operation("search", "GET", _fixed("/search?q=o"), EVERYBODY),
+    Operation("getStatistic", "GET", _fixed("/statistics"), KNOWN),
     Operation("listUserGroups", "GET", _fixed("/usergroups"), SYSTEM),
     Operation(
         "createUserGroup",
@@ -283,6 +312,23 @@ OPERATIONS = (
     ),
     Operation("getVulnerabilitiesAddition", "GET", _artifact("/additions/vulnerabilities"), MEMBERS, pushed=True),
     Operation("getAddition", "GET", _artifact("/additions/build_history"), MEMBERS, pushed=True),
+    Operation(
+        "updateRepository",
+        "PUT",
+        _project("/repositories/app"),
+        DEVELOPERS,
+        lambda _: {"description": "new"},
+        pushed=True,
+    ),
+    Operation(
+        "CopyArtifact",
+        "POST",
+        lambda target: f"/projects/{target.team.name}/repositories/copy/artifacts?from={target.team.name}/app:v1",
+        _created(DEVELOPERS),
+        pushed=True,
+    ),
+    Operation("createTag", "POST", _artifact("/tags"), _created(DEVELOPERS), lambda _: {"name": "v2"}, pushed=True),
+    Operation("getIcon", "GET", lambda _: f"/icons/{icon_of('IMAGE', None)}", EVERYBODY),
     Operation("listTags", "GET", _artifact("/tags"), MEMBERS, pushed=True),
     Operation("listAccessories", "GET", _artifact("/accessories"), MEMBERS, pushed=True),
     Operation("listQuotas", "GET", _fixed("/quotas"), SYSTEM),
