@@ -14,6 +14,8 @@ from longshore.database.connection import Transaction
 from longshore.database.statement import Statement
 from longshore.edge.asgi import Message
 from longshore.edge.request import ClientGone
+from longshore.identity.models import USERS
+from longshore.listing.totals import EVERYWHERE, change_total
 
 if TYPE_CHECKING:
     from tests.integration.api.conftest import Account, World
@@ -26,8 +28,9 @@ _FILL = Statement(
 
 
 async def _fill(world: World, count: int) -> None:
-    async def run(transaction: Transaction) -> int:
-        return await transaction.execute(_FILL, count=count)
+    async def run(transaction: Transaction) -> None:
+        await transaction.execute(_FILL, count=count)
+        await change_total(transaction, USERS, EVERYWHERE, count)
 
     await world.database.write(run)
 
