@@ -27,6 +27,7 @@ from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
 from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.icon import IconController
 from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.openapi.controller import DescriptionController
@@ -57,6 +58,7 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     ConfigureController,
     DescriptionController,
     HealthController,
+    IconController,
     LabelController,
     MemberController,
     PingController,
