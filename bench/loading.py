@@ -146,6 +146,15 @@ def load(where: Path | str, scale: Scale) -> None:
         f" repository_count = repository_count + {len(numbers.repositories)},"
         f" artifact_count = artifact_count + {len(artifacts)} WHERE project_id = {numbers.project}"
     )
+    # The rows are there since the first start; PostgreSQL and SQLite agree on nothing shorter.
+    for total, condition in (
+        ("repositories", ""),
+        ("repositories.public", f" AND EXISTS (SELECT 1 FROM projects WHERE id = {numbers.project} AND public)"),
+    ):
+        database.query(
+            f"UPDATE list_totals SET total = total + {len(numbers.repositories)}"
+            f" WHERE list = '{total}' AND scope_id = 0{condition}"
+        )
     database.finish([table.name for table in (repositories, manifests, tag_journal)])
 
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from enum import Enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,6 +33,9 @@ import longshore.tables
 from longshore.access import policy, vocabulary
 from longshore.access.models import Permission
 from longshore.api.app import CONTROLLERS
+from longshore.api.openapi.controller import DOCUMENT
+from longshore.api.openapi.document import describe
+from longshore.api.operations import OPERATIONS
 from longshore.cli.main import app
 from longshore.config import PREFIX, SECRETS, Settings
 from longshore.distribution import app as distribution
@@ -42,6 +47,8 @@ from longshore.storage.s3.location import OPTIONS
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 SOURCE = ROOT / "src" / "longshore"
+OPENAPI = SOURCE / "api" / "openapi" / DOCUMENT
+CONTRACT = ROOT / "tests" / "unit" / "api" / "contract.json"
 BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
 
 _NOTHING = "-"
@@ -294,6 +301,23 @@ def api_operations() -> str:
     return table(("Path", "Method", "What it does"), rows)
 
 
+def contract_operations() -> str:
+    """What is served of Harbor's contract, tag by tag, and what isn't yet."""
+    served = {handler.operation_id for controller in CONTROLLERS for handler in _handlers(controller)}
+    facts = json.loads(CONTRACT.read_text(encoding="utf-8"))["requests"]
+    rows = []
+    for tag in sorted({fact["tag"] for fact in facts.values()}):
+        names = sorted(name for name in facts if facts[name]["tag"] == tag)
+        parts = ([name for name in names if (name in served) is wanted] for wanted in (True, False))
+        rows.append((code(tag), *(", ".join(map(code, part)) or _NOTHING for part in parts)))
+    total = f"{len(served & facts.keys())} of {len(OPERATIONS)} operations are served.\n\n"
+    return total + table(("Tag", "Served", "Not yet: 501 `NOT_IMPLEMENTED`"), rows)
+
+
+def _handlers(controller: Any) -> list[Any]:
+    return [handler for handler in vars(controller).values() if hasattr(handler, "operation_id")]
+
+
 def _operations(controller: Any) -> Iterator[tuple[str, str, str]]:
     base = controller.path if isinstance(controller.path, str) else ""
     for handler in vars(controller).values():
@@ -347,6 +371,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "events": events,
     "http-routes": http_routes,
     "api-operations": api_operations,
+    "contract-operations": contract_operations,
     "tables": tables,
     "permissions": permissions,
     "robot-permissions": robot_permissions,
@@ -358,9 +383,16 @@ def generated(text: str) -> str:
     return BLOCK.sub(lambda found: f"{found[1]}\n{PARTS[found[2]]()}\n{found[3]}", text)
 
 
+def openapi() -> str:
+    """The description of the API, as it is served."""
+    described = describe(CONTROLLERS, version("longshore"))
+    return f"{json.dumps(described, indent=1, ensure_ascii=False)}\n"
+
+
 def outdated() -> list[tuple[Path, str]]:
-    """Every page that isn't as it should be, with its right text."""
-    pages = []
+    """Every page that isn't as it should be, with its right text; and the description of the API."""
+    right = openapi()
+    pages = [] if OPENAPI.exists() and OPENAPI.read_text(encoding="utf-8") == right else [(OPENAPI, right)]
     for path in sorted(DOCS.rglob("*.md")):
         text = path.read_text(encoding="utf-8")
         right = generated(text)

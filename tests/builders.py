@@ -17,6 +17,7 @@ from longshore.oci import mediatypes
 from longshore.oci.digest import Digest
 from longshore.oci.manifest import parse_manifest
 from longshore.oci.names import TagName
+from longshore.registry import totals
 from longshore.registry.blobs import Blobs
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
@@ -87,6 +88,7 @@ class World:
         async def run(transaction: Transaction) -> int:
             project_id: int = await transaction.value(_PROJECT, **parameters)
             await transaction.execute(_USAGE, project_id=project_id)
+            await totals.count_project(transaction, project_id, 1)
             return project_id
 
         return await self.database.write(run)

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from longshore.database.bookmarks import Bookmarks
 from longshore.database.connection import Database, Dialect, ReadFunction, Result, Row, Transaction, WriteFunction
 from longshore.database.statement import Statement
 
@@ -80,6 +81,13 @@ class _Watched:
     async def value(self, statement: Statement, **parameters: Any) -> Any:
         await self._interleaved.interrupt(statement)
         return await self._transaction.value(statement, **parameters)
+
+    @property
+    def bookmarks(self) -> Bookmarks | None:
+        return self._transaction.bookmarks
+
+    async def scan(self, statement: Statement, **parameters: Any) -> list[Row]:
+        return await self.all(statement, **parameters)
 
     async def execute(self, statement: Statement, **parameters: Any) -> int:
         await self._interleaved.interrupt(statement)

@@ -271,6 +271,8 @@ class Application:
                     self._opened.set()
                     self._tried.set()
                     self._tasks.append(asyncio.create_task(instance.pulls.run(self._stop)))
+                    pull_log = instance.distribution.pull_log
+                    self._tasks.append(asyncio.create_task(pull_log.run(self._stop)))
                     continue
                 self._say(missing, missing)
             except SettingsError as error:

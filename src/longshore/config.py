@@ -8,6 +8,7 @@ Every setting is documented in `docs/reference/settings.md`, and a test keeps it
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import tomllib
@@ -21,7 +22,9 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "LONGSHORE_"
-SECRETS = ("admin_password", "secret_key", "database_url", "redis_url", "storage_url")
+SECRETS = ("admin_password", "secret_key", "database_url", "redis_url", "storage_url", "config_overwrite_json")
+# Harbor's name of a setting that is ours too.
+_HARBORS = {"CONFIG_OVERWRITE_JSON": "config_overwrite_json"}
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
@@ -111,8 +114,16 @@ class Settings(BaseSettings):
         timedelta(seconds=300), description="after that: how long transfers may take to finish"
     )
     trash_days: float = Field(7, ge=0, le=3650, description="how long deleted things can be restored; 0 is no undo")
+    trash_limit: str | None = Field(
+        None,
+        description="how much of one project can be restored (a size such as 100GiB): the oldest deletions go before",
+    )
     reclaim_delay: Duration = Field(timedelta(hours=24), description="from unreferenced to bytes gone; 0 for tests")
     token_expiry: Duration = Field(timedelta(minutes=30), description="how long a registry token is good")
+    config_overwrite_json: SecretStr | None = Field(
+        None,
+        description="configuration items as a JSON object, over what administrators have set; nobody changes items then",
+    )
     transfer_timeout: Duration = Field(
         timedelta(seconds=60), description="how long a transfer may stand still before the connection is closed"
     )
@@ -200,11 +211,31 @@ class Settings(BaseSettings):
             raise ValueError("must be a size such as 512MiB or a percentage such as 1%")
         return value
 
+    @field_validator("trash_limit")
+    @classmethod
+    def _trash(cls, value: str | None) -> str | None:
+        if value is not None and (_SIZE.fullmatch(value.strip()) is None or value.strip().endswith("%")):
+            raise ValueError("must be a size such as 100GiB; leave it out for no limit")
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def _key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 16:
             raise ValueError("must have at least 16 characters; make one with `openssl rand -hex 32`")
+        return value
+
+    @field_validator("config_overwrite_json")
+    @classmethod
+    def _items(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        try:
+            parsed = json.loads(value.get_secret_value())
+        except (ValueError, RecursionError):
+            parsed = None
+        if not isinstance(parsed, dict):
+            raise ValueError('must be a JSON object such as {"self_registration": true}')  # noqa: TRY004 - pydantic wants it
         return value
 
     @model_validator(mode="after")
@@ -247,12 +278,22 @@ class Settings(BaseSettings):
         match = _SIZE.fullmatch(self.storage_reserve.strip())
         if match is None:
             raise AssertionError
-        number, unit = float(match[1]), (match[2] or "B").upper()
-        if unit == "%":
-            return min(int(total * number / 100), 512 * 1024 * 1024)
-        powers = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
-        base = 1024 if "I" in unit or len(unit) == 1 else 1000
-        return int(number * base ** powers[unit[0]])
+        if match[2] == "%":
+            return min(int(total * float(match[1]) / 100), 512 * 1024 * 1024)
+        return _bytes(match)
+
+    @property
+    def trash_limit_bytes(self) -> int | None:
+        """How many bytes of one project can be restored; None for any."""
+        match = None if self.trash_limit is None else _SIZE.fullmatch(self.trash_limit.strip())
+        return None if match is None else _bytes(match)
+
+
+def _bytes(size: re.Match[str]) -> int:
+    unit = (size[2] or "B").upper()
+    powers = {"B": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+    base = 1024 if "I" in unit or len(unit) == 1 else 1000
+    return int(float(size[1]) * base ** powers[unit[0]])
 
 
 def load_settings(config: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -265,6 +306,9 @@ def load_settings(config: Path | None = None, environment: Mapping[str, str] | N
     file = config or (Path(surroundings[PREFIX + "CONFIG"]) if surroundings.get(PREFIX + "CONFIG") else None)
     given: dict[str, Any] = {} if file is None else _read_toml(file)
     given.update(_secret_files(surroundings))
+    for variable, name in _HARBORS.items():
+        if surroundings.get(variable):
+            given.setdefault(name, surroundings[variable])
     try:
         return Settings(**given)
     except ValidationError as error:

@@ -14,6 +14,8 @@ from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
+from longshore.api.browser import Browsers
+from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
@@ -22,6 +24,7 @@ from longshore.artifacts.describing import Describer
 from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
+from longshore.audit.queries import AuditQueries
 from longshore.config import Settings
 from longshore.database.connection import Database
 from longshore.distribution.authentication import Authenticator
@@ -30,15 +33,21 @@ from longshore.distribution.elsewhere import Elsewhere, RedirectMode
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
 from longshore.edge.asgi import Application
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.sessions import Sessions
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
 from longshore.probes import Health
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
@@ -49,6 +58,7 @@ from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.descriptions import Descriptions
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
+from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.reclaim import Reclaim
 from longshore.registry.referrers import Listings
@@ -59,9 +69,14 @@ from longshore.robots.credentials import RobotCredentials
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.storage.port import OpenedStore
-from longshore.system.configuration import Configurations
+from longshore.system.configuration import Configurations, configurations_of, token_minutes
 from longshore.system.instance import ensure_instance
+from longshore.system.sealing import Sealing
+from longshore.system.service import PURPOSE as SEALED_CONFIGURATION
+from longshore.system.service import ConfigurationService
 
 _log = structlog.get_logger("longshore.instance")
 
@@ -105,9 +120,12 @@ class _Ground:
     users: UserQueries
     robots: RobotQueries
     access: AccessService
+    sealing: Sealing
     sign_in: SignIn
     tokens: TokenService
     authenticator: Authenticator
+    access_tokens: AccessTokens
+    browsers: Browsers
 
 
 async def open_instance(settings: Settings, secret_key: bytes, database: Database) -> Instance:
@@ -144,14 +162,18 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
 def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store: OpenedStore) -> _Ground:
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
-    configurations = Configurations(database)
+    configurations = configurations_of(settings, database)
+    access_tokens = AccessTokens(database, TokenSecrets(secret_key))
     sign_in = SignIn(
         UserCredentials(database, passwords),
         RobotCredentials(database, secrets, configurations=configurations),
         Throttle(database),
         configurations=configurations,
+        access_tokens=access_tokens,
+        is_access_token=is_access_token,
     )
-    tokens = TokenService(secret_key, lifetime_seconds=int(settings.token_expiry.total_seconds()))
+    sessions = Sessions(database, configurations, secret_key)
+    tokens = TokenService(secret_key)
     return _Ground(
         database=database,
         store=store,
@@ -161,10 +183,13 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
         secrets=secrets,
         users=users,
         robots=robots,
-        access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}),
+        access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}, tokens=access_tokens),
+        sealing=Sealing(secret_key, SEALED_CONFIGURATION),
         sign_in=sign_in,
         tokens=tokens,
         authenticator=Authenticator(tokens, sign_in),
+        access_tokens=access_tokens,
+        browsers=Browsers(sessions, sign_in, users, CSRF(secret_key), configurations),
     )
 
 
@@ -182,14 +207,21 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
         access=ground.access,
         authenticator=ground.authenticator,
         blobs=blobs,
+        configurations=ground.configurations,
         deletion=ManifestDeletion(database, periods),
         delivery=Delivery(store, elsewhere if elsewhere.is_possible else None),
         describer=Describer(Contents(database, store, blobs), manifests),
         listings=Listings(database),
+        pull_log=PullLog(database, ground.configurations),
         manifests=manifests,
         pulls=pulls,
         tags=Tags(database, periods),
-        tokens=TokenEndpoint(ground.access, ground.tokens, ground.sign_in),
+        tokens=TokenEndpoint(
+            ground.access,
+            ground.tokens,
+            ground.sign_in,
+            lifetime=lambda: _token_seconds(settings, ground.configurations),
+        ),
         uploads=Uploads(database, store, blobs, periods),
     )
 
@@ -200,17 +232,26 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
     labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
+        access_tokens=ground.access_tokens,
+        audit=AuditQueries(ground.database),
         additions=Additions(ground.database, contents),
         artifact_queries=ArtifactQueries(ground.database, labels),
         authenticator=ground.authenticator,
+        browsers=ground.browsers,
+        configuration=ConfigurationService(
+            ground.database, ground.configurations, ground.sealing, has_people=lambda: _has_people(ground.users)
+        ),
+        configurations=ground.configurations,
         projects=ProjectService(ground.database, ground.periods),
         project_queries=ProjectQueries(ground.database),
         users=UserService(ground.database, ground.passwords),
         user_queries=ground.users,
+        allowlists=Allowlists(ground.database),
+        groups=GroupService(ground.database),
+        group_queries=GroupQueries(ground.database),
         copying=Copying(ground.database, Manifests(ground.database, ground.periods), blobs),
         descriptions=Descriptions(ground.database),
         icons=Icons(ground.database, contents),
-        configurations=ground.configurations,
         labels=LabelService(ground.database),
         label_queries=labels,
         manifest_deletion=ManifestDeletion(ground.database, ground.periods),
@@ -221,8 +262,21 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         robots=RobotService(ground.database, ground.secrets, ground.configurations),
         robot_queries=ground.robots,
         tags=Tags(ground.database, ground.periods),
+        search=SearchQueries(ground.database),
+        statistics=StatisticQueries(ground.database),
         health=health,
     )
+
+
+async def _token_seconds(settings: Settings, configurations: Configurations) -> int:
+    minutes = (await configurations.current()).token_expiration
+    # The setting may be more exact than the item that it is the default of.
+    return int(settings.token_expiry.total_seconds()) if minutes == token_minutes(settings) else minutes * 60
+
+
+async def _has_people(users: UserQueries) -> bool:
+    _, total = await users.page(limit=1)
+    return total > 0
 
 
 def _metrics_of(reclaim: Reclaim) -> Callable[[], Awaitable[bytes]]:

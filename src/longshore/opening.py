@@ -20,6 +20,7 @@ def periods_of(settings: Settings) -> Periods:
         window=int(settings.trash_days * 86400 * SECOND),
         delay=microseconds(settings.reclaim_delay),
         upload_expiry=microseconds(settings.upload_expiry),
+        trash_limit=settings.trash_limit_bytes,
     )
 
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from longshore.access import tables as access
+from longshore.audit import tables as audit
 from longshore.database.schema import metadata
 from longshore.events import tables as events
+from longshore.groups import tables as groups
 from longshore.identity import tables as identity
 from longshore.labels import tables as labels
 from longshore.listing import tables as listing
@@ -14,4 +16,17 @@ from longshore.registry import tables as registry
 from longshore.robots import tables as robots
 from longshore.system import tables as system
 
-__all__ = ["access", "events", "identity", "labels", "listing", "metadata", "projects", "registry", "robots", "system"]
+__all__ = [
+    "access",
+    "audit",
+    "events",
+    "groups",
+    "identity",
+    "labels",
+    "listing",
+    "metadata",
+    "projects",
+    "registry",
+    "robots",
+    "system",
+]

@@ -9,6 +9,8 @@ from contextlib import suppress
 
 import structlog
 
+from longshore.audit.forwarding import Forwarder
+from longshore.audit.service import Recorder
 from longshore.config import Settings, SettingsError
 from longshore.database.connection import Database
 from longshore.events.sequencer import Sequencer
@@ -17,6 +19,7 @@ from longshore.oci.errors import LongshoreError
 from longshore.opening import missing_revision, open_database, periods_of
 from longshore.reclaiming import reclaim_of
 from longshore.storage.port import OpenedStore
+from longshore.system.configuration import configurations_of
 from longshore.system.instance import ensure_instance
 
 _log = structlog.get_logger("longshore.worker")
@@ -35,9 +38,12 @@ async def run_worker(settings: Settings, secret_key: bytes) -> None:
         return
     database, store = opened
     try:
+        configurations = configurations_of(settings, database)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(reclaim_of(database, store, periods_of(settings)).run(stop))
             tasks.create_task(Sequencer(database).run(stop))
+            tasks.create_task(Recorder(database, configurations).run(stop))
+            tasks.create_task(Forwarder(database, configurations).run(stop))
     finally:
         await store.close()
         await database.close()

@@ -13,6 +13,7 @@ import signal
 from collections.abc import AsyncGenerator, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from longshore.database.bookmarks import Bookmarks
 from longshore.database.connection import Connection, Database, Dialect, ReadFunction, Row, Transaction, WriteFunction
 from longshore.database.statement import Statement
 from longshore.oci.digest import Hasher
@@ -82,6 +83,13 @@ class _FaultyConnection:
         value = await self._connection.value(statement, **parameters)
         self._faults.point()
         return value
+
+    @property
+    def bookmarks(self) -> Bookmarks | None:
+        return self._connection.bookmarks
+
+    async def scan(self, statement: Statement, **parameters: Any) -> list[Row]:
+        return await self.all(statement, **parameters)
 
     async def execute(self, statement: Statement, **parameters: Any) -> int:
         await self._point()

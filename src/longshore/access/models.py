@@ -92,6 +92,7 @@ LABEL_UPDATE: Final = Permission("label", "update")
 LABEL_DELETE: Final = Permission("label", "delete")
 LABEL_LIST: Final = Permission("label", "list")
 QUOTA_READ: Final = Permission("quota", "read")
+SCANNER_READ: Final = Permission("scanner", "read")
 QUOTA_UPDATE: Final = Permission("quota", "update")
 QUOTA_LIST: Final = Permission("quota", "list")
 LOG_LIST: Final = Permission("log", "list")
@@ -99,22 +100,35 @@ LOG_LIST: Final = Permission("log", "list")
 PROJECT_CREATE: Final = Permission("project", "create")
 PROJECT_LIST: Final = Permission("project", "list")
 CATALOG_READ: Final = Permission("catalog", "read")
+GROUP_CREATE: Final = Permission("user-group", "create")
+GROUP_READ: Final = Permission("user-group", "read")
+GROUP_UPDATE: Final = Permission("user-group", "update")
+GROUP_DELETE: Final = Permission("user-group", "delete")
+GROUP_LIST: Final = Permission("user-group", "list")
 USER_CREATE: Final = Permission("user", "create")
 USER_READ: Final = Permission("user", "read")
 USER_UPDATE: Final = Permission("user", "update")
 USER_DELETE: Final = Permission("user", "delete")
 USER_LIST: Final = Permission("user", "list")
+AUDIT_LOG_LIST: Final = Permission("audit-log", "list")
+CONFIGURATION_READ: Final = Permission("configuration", "read")
+SYSTEM_VOLUMES_READ: Final = Permission("system-volumes", "read")
+CONFIGURATION_UPDATE: Final = Permission("configuration", "update")
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who was recognised; `access_version` is what it was then (see `AccessService.authorise`)."""
+    """Somebody who was recognised; `access_version` is what it was then (see `AccessService.authorise`).
+
+    `token_id` is the access token that a person came with, 0 for none: what such a token may is asked for with each request.
+    """
 
     kind: PrincipalKind
     id: int
     name: str
     sysadmin: bool
     access_version: int
+    token_id: int = 0
 
     @property
     def actor(self) -> str:
@@ -131,7 +145,7 @@ INTERNAL: Final = Principal(PrincipalKind.INTERNAL, 0, "longshore", sysadmin=Tru
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What a robot may do: in the system, in every project, and in projects by id."""
+    """What a robot may do, or an access token at most: in the system, in every project, and in projects by id."""
 
     system: frozenset[Permission] = frozenset()
     everywhere: frozenset[Permission] = frozenset()
@@ -151,12 +165,14 @@ class Account:
     """The present state of a user or robot that exists, isn't deleted and isn't disabled.
 
     `expires_at` is in microseconds since 1970, None for never; `grants` is None for users, whose rights are their roles.
+    `limit` is what the access token that somebody came with allows at most; None without one, or when it allows everything.
     """
 
     access_version: int
     sysadmin: bool
     expires_at: int | None = None
     grants: Grants | None = None
+    limit: Grants | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,9 +149,13 @@ PUBLIC_PERMISSIONS: Final = permissions(
 )
 """What anybody, anonymous included, may do in a public project."""
 
-EVERYTHING: Final = frozenset().union(
-    *ROLE_PERMISSIONS.values(), GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM, permissions({"configuration": "RU"})
-)
+IN_PROJECTS: Final = frozenset().union(*ROLE_PERMISSIONS.values(), GRANTABLE_IN_PROJECTS)
+"""Everything that may be allowed in a project."""
+
+IN_SYSTEM: Final = GRANTABLE_IN_SYSTEM | permissions({"configuration": "RU"})
+"""Everything that may be allowed outside of projects."""
+
+EVERYTHING: Final = IN_PROJECTS | IN_SYSTEM
 """What administrators may do, in the system and in every project."""
 
 NOTHING: Final[frozenset[Permission]] = frozenset()
@@ -189,22 +193,28 @@ def permissions_in(
     granted = PUBLIC_PERMISSIONS if project.public else NOTHING
     if account is None:
         return granted if principal.kind is PrincipalKind.ANONYMOUS else NOTHING
-    if account.sysadmin:
-        return EVERYTHING
-    if account.grants is not None:
-        return granted | account.grants.of_project(project.id)
-    if role is not None:
-        return granted | ROLE_PERMISSIONS[role]
-    return granted
+    own = _own_permissions(account, project, role)
+    return granted | (own if account.limit is None else own & account.limit.of_project(project.id))
 
 
 def permissions_in_system(principal: Principal, account: Account | None) -> frozenset[Permission]:
     """What a principal may do outside of projects."""
-    if principal.kind is PrincipalKind.INTERNAL or (account is not None and account.sysadmin):
+    if principal.kind is PrincipalKind.INTERNAL:
         return EVERYTHING
+    if account is not None and account.sysadmin:
+        return EVERYTHING if account.limit is None else account.limit.system
     if account is not None and account.grants is not None:
         return account.grants.system
     return NOTHING
+
+
+def _own_permissions(account: Account, project: ProjectFacts, role: Role | None) -> frozenset[Permission]:
+    """What an account may do in a project by itself, without regard to the project being public."""
+    if account.sysadmin:
+        return EVERYTHING
+    if account.grants is not None:
+        return account.grants.of_project(project.id)
+    return NOTHING if role is None else ROLE_PERMISSIONS[role]
 
 
 def suffices(granted: frozenset[Permission], permission: Permission) -> bool:
@@ -237,6 +247,9 @@ def decide(
         return _allowed(principal, permission, project, account=account, role=role)
     if principal.kind not in {PrincipalKind.ANONYMOUS, PrincipalKind.INTERNAL} and account is None:
         return Decision(False, f"{principal.actor} no longer exists, or is disabled or expired.", "no-account")
+    if account is not None and account.limit is not None and permission not in account.limit.of_project(project.id):
+        reason = f"The access token of {principal.actor} doesn't include {permission} in {project.name}."
+        return Decision(False, reason, "token-lacks")
     if principal.kind is PrincipalKind.ROBOT:
         return Decision(False, f"{principal.actor} was not given {permission} in {project.name}.", "robot-lacks")
     if role is not None:

@@ -20,6 +20,18 @@ class Accounts(Protocol):
         ...
 
 
+class TokenAccounts(Protocol):
+    """Tells the present state of people as seen through one of their access tokens."""
+
+    async def account(self, user_id: int, token_id: int) -> Account | None:
+        """The state of the person with the limit of the token; None when either is gone, disabled, or no longer what it was.
+
+        Raises:
+            ServiceUnavailable: the database is away.
+        """
+        ...
+
+
 class Credentials(Protocol):
     """Recognises accounts of one kind by name and password or secret."""
 

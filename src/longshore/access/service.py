@@ -20,6 +20,7 @@ from longshore.access.models import (
     REPOSITORY_PUSH,
     Account,
     Caller,
+    Grants,
     Permission,
     Principal,
     PrincipalKind,
@@ -27,7 +28,7 @@ from longshore.access.models import (
     TokenScope,
     Visibility,
 )
-from longshore.access.ports import Accounts
+from longshore.access.ports import Accounts, TokenAccounts
 from longshore.database.connection import Database
 from longshore.database.memory import Remembered
 from longshore.oci.errors import Denied, LongshoreError, NameUnknown, NotFound, Unauthorized
@@ -51,7 +52,7 @@ _PLAIN: Final = frozenset({REPOSITORY_PULL, REPOSITORY_PUSH})
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
-_AccountKey = tuple[PrincipalKind, int]
+_AccountKey = tuple[PrincipalKind, int, int]
 _GrantedKey = tuple[Principal, ProjectFacts]
 
 
@@ -61,6 +62,7 @@ class AccessService:
     Args:
         database: Where projects and members are.
         accounts: Who knows the users and the robots.
+        tokens: Who knows the access tokens of people; without it there are none.
         clock: Seconds, monotonic: the age of copies.
         wall: Seconds since 1970: the expiry of robots.
     """
@@ -70,11 +72,13 @@ class AccessService:
         database: Database,
         accounts: Mapping[PrincipalKind, Accounts],
         *,
+        tokens: TokenAccounts | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._queries = ProjectQueries(database)
         self._sources = accounts
+        self._tokens = tokens
         self._wall = wall
         self._projects: Remembered[str, ProjectFacts] = _remembered(self._queries.facts, clock)
         self._projects_by_id: Remembered[int, ProjectFacts] = _remembered(self._queries.facts_by_id, clock)
@@ -91,9 +95,9 @@ class AccessService:
         """The project of that name as it was at most two seconds ago; None when there is none."""
         return await self._projects.get(name.value)
 
-    async def current(self, kind: PrincipalKind, account_id: int) -> Account | None:
+    async def current(self, kind: PrincipalKind, account_id: int, token_id: int = 0) -> Account | None:
         """The state of a user or robot at most two seconds ago; None when it is gone, disabled or expired."""
-        return self._alive(await self._accounts.get((kind, account_id)))
+        return self._alive(await self._accounts.get((kind, account_id, token_id)))
 
     async def is_current(self, principal: Principal) -> bool:
         """Whether the account behind the principal is still what it was when it was recognised."""
@@ -125,6 +129,26 @@ class AccessService:
             return Visibility(everything=True)
         return Visibility(project_ids=frozenset(project_id for project_id, _ in grants.projects))
 
+    async def projects_with(self, principal: Principal, permission: Permission) -> Visibility:
+        """The projects in which the principal has a permission by its own rights, not by their being public."""
+        account = await self._account_of(principal)
+        if account is None:
+            return Visibility(public=False)
+        if account.sysadmin:
+            return Visibility(everything=True)
+        if account.grants is not None:
+            given = account.grants.projects
+            ids = frozenset(project_id for project_id, permissions in given if permission in permissions)
+            return Visibility(everything=permission in account.grants.everywhere, public=False, project_ids=ids)
+        members = await self._queries.projects_of_member(principal.id)
+        roles = await self._queries.roles_of(principal.id, members)
+        having = frozenset(
+            project_id
+            for project_id, held in roles.items()
+            if any(permission in policy.ROLE_PERMISSIONS[role] for role in held)
+        )
+        return Visibility(public=False, project_ids=having)
+
     async def authorise(self, caller: Caller, permission: Permission, repository: RepositoryName) -> ProjectFacts:
         """Lets an operation of the distribution API pass; returns the project of the repository.
 
@@ -150,7 +174,7 @@ class AccessService:
         for recent in (False, True):
             project = await _recall(self._projects, repository.project.value, recent=recent)
             if recent and principal.kind in self._sources:
-                await self._accounts.fresh((principal.kind, principal.id))
+                await self._accounts.fresh(_account_key(principal))
             key = (principal, project or _nowhere(repository.project))
             granted = await _recall(self._granted, key, recent=recent) or policy.NOTHING
             actions = policy.token_actions(granted)
@@ -221,6 +245,25 @@ class AccessService:
                 return
         raise _refused_by_api(caller, f"{permission} in the system")
 
+    async def authorise_token(self, caller: Caller, permission: Permission | None) -> None:
+        """Lets what every person may do pass, unless the access token that the caller came with doesn't include it.
+
+        Args:
+            caller: Who calls.
+            permission: What it is in the vocabulary; None for what only the password or a session opens.
+
+        Raises:
+            Denied: the token doesn't reach.
+        """
+        principal = caller.principal
+        if not principal.token_id:
+            return
+        account = await self._account_of(principal)
+        limit = None if account is None else account.limit
+        if account is None or permission is None or (limit is not None and permission not in limit.system):
+            what = f"{permission} in the system" if permission is not None else "the password itself, or a session"
+            raise Denied(f"The access token of {principal.actor} doesn't open this: it needs {what}.")
+
     def _passing(self, caller: Caller, permission: Permission, repository: RepositoryName) -> ProjectFacts | None:
         """The project, if `_judge` would say yes by copies that are at hand: nearly every request of a token ends here."""
         project = self._projects.at_hand(repository.project.value)
@@ -228,7 +271,7 @@ class AccessService:
             return None
         principal = caller.principal
         if principal.kind in self._sources:
-            account = self._alive(self._accounts.at_hand((principal.kind, principal.id)))
+            account = self._alive(self._accounts.at_hand((principal.kind, principal.id, principal.token_id)))
             if account is None or account.access_version != principal.access_version:
                 return None
         scope = _reaching(caller.scopes, repository, project, policy.token_action(permission))
@@ -276,7 +319,7 @@ class AccessService:
     async def _living(self, principal: Principal, *, recent: bool) -> bool:
         if principal.kind not in self._sources:
             return True
-        account = await _recall(self._accounts, (principal.kind, principal.id), recent=recent)
+        account = await _recall(self._accounts, _account_key(principal), recent=recent)
         account = self._alive(account)
         return account is not None and account.access_version == principal.access_version
 
@@ -286,11 +329,14 @@ class AccessService:
         return None
 
     async def _account_of(self, principal: Principal) -> Account | None:
-        account = await self.current(principal.kind, principal.id) if principal.kind in self._sources else None
+        account = await self.current(*_account_key(principal)) if principal.kind in self._sources else None
         return account if account is not None and account.access_version == principal.access_version else None
 
     async def _load_account(self, key: _AccountKey) -> Account | None:
-        return await self._sources[key[0]].account(key[1])
+        kind, account_id, token_id = key
+        if token_id:
+            return None if self._tokens is None else await self._tokens.account(account_id, token_id)
+        return await self._sources[kind].account(account_id)
 
     async def _load_granted(self, key: _GrantedKey) -> frozenset[Permission]:
         principal, project = key
@@ -309,6 +355,8 @@ class AccessService:
         account = await self._account_of(principal)
         if account is None:
             return Visibility(public=False)
+        if account.limit is not None and REPOSITORY_PULL not in account.limit.everywhere:
+            return Visibility(project_ids=await self._readable_of(principal, account.limit))
         if account.grants is None:
             if account.sysadmin:
                 return Visibility(everything=True)
@@ -322,11 +370,24 @@ class AccessService:
             ),
         )
 
+    async def _readable_of(self, principal: Principal, limit: Grants) -> frozenset[int]:
+        """Which of the projects that an access token names its owner may pull from."""
+        found = set()
+        for project_id, _ in limit.projects:
+            project = await self._projects_by_id.get(project_id)
+            if project is not None and await self.readable(principal, project):
+                found.add(project_id)
+        return frozenset(found)
+
 
 def _remembered(
     load: Callable[[_Key], Awaitable[_Value | None]], clock: Callable[[], float]
 ) -> Remembered[_Key, _Value]:
     return Remembered(load, fresh_seconds=FRESH_SECONDS, stale_seconds=STALE_SECONDS, limit=_LIMIT, clock=clock)
+
+
+def _account_key(principal: Principal) -> _AccountKey:
+    return principal.kind, principal.id, principal.token_id
 
 
 async def _recall(memory: Remembered[_Key, _Value], key: _Key, *, recent: bool) -> _Value | None:

@@ -84,15 +84,23 @@ class TokenService:
         self._wall = wall
         self._clock = clock
         self._known: dict[str, _Known] = {}
-        self._issued: dict[tuple[Principal, tuple[TokenScope, ...], bool], IssuedToken] = {}
+        self._issued: dict[tuple[Principal, tuple[TokenScope, ...], bool, int], IssuedToken] = {}
 
-    def issue(self, principal: Principal, scopes: Sequence[TokenScope], *, catalog: bool = False) -> IssuedToken:
+    def issue(
+        self,
+        principal: Principal,
+        scopes: Sequence[TokenScope],
+        *,
+        catalog: bool = False,
+        lifetime_seconds: int | None = None,
+    ) -> IssuedToken:
         """A token that opens exactly these scopes, and the catalog if wanted, to the principal.
 
         Jobs that start together ask for the same again and again: for some seconds they get the same token.
         """
+        lifetime = self._lifetime if lifetime_seconds is None else lifetime_seconds
         now = int(self._wall())
-        asked = (principal, tuple(scopes), catalog)
+        asked = (principal, tuple(scopes), catalog, lifetime)
         issued = self._issued.get(asked)
         if issued is not None and 0 <= now - issued.issued_at < _SAME_SECONDS:
             return replace(issued, expires_in=issued.expires_in - (now - issued.issued_at))
@@ -108,12 +116,12 @@ class TokenService:
         ]
         if catalog:
             access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
-        claims = self._claims(principal, SERVICE, now, self._lifetime) | {"access": access}
+        claims = self._claims(principal, SERVICE, now, lifetime) | {"access": access}
         text = jwt.encode(claims, self._key, algorithm=_ALGORITHM)
         # Most come back to the process that made them, at once: it needn't look into its own work.
-        known = _Known(principal, tuple(scopes), catalog, now + self._lifetime, self._clock() + self._lifetime)
+        known = _Known(principal, tuple(scopes), catalog, now + lifetime, self._clock() + lifetime)
         self._remember(text, known)
-        issued = IssuedToken(text=text, issued_at=now, expires_in=self._lifetime)
+        issued = IssuedToken(text=text, issued_at=now, expires_in=lifetime)
         if len(self._issued) >= _SAME:
             self._issued.clear()
         if len(text) <= _LONGEST_REMEMBERED:
@@ -162,6 +170,7 @@ class TokenService:
                 "name": principal.name,
                 "sysadmin": principal.sysadmin,
                 "version": principal.access_version,
+                **({"token": principal.token_id} if principal.token_id else {}),
             },
         }
 
@@ -217,8 +226,9 @@ class TokenService:
 def _principal(claims: Mapping[str, Any]) -> Principal:
     who = claims["longshore"]
     try:
-        return Principal(PrincipalKind(who["kind"]), who["id"], who["name"], who["sysadmin"], who["version"])
-    except (LookupError, TypeError, ValueError):
+        kind, token_id = PrincipalKind(who["kind"]), who.get("token", 0)
+        return Principal(kind, who["id"], who["name"], who["sysadmin"], who["version"], token_id)
+    except (AttributeError, LookupError, TypeError, ValueError):
         raise _invalid("The token was made by another release of Longshore. Log in again.") from None
 
 

@@ -14,46 +14,65 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from litestar import Controller, Litestar, Request, Response
+from litestar.exceptions import LitestarException
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.access_token import AccessTokenController
 from longshore.api.artifact import ArtifactController
+from longshore.api.auditlog import AuditLogController, ProjectLogController
 from longshore.api.authentication import authenticate
+from longshore.api.conditions import check_match, tagged
+from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
-from longshore.api.errors import NotServed, respond_to
+from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
 from longshore.api.icon import IconController
 from longshore.api.label import LabelController
 from longshore.api.member import MemberController
+from longshore.api.openapi.controller import DescriptionController
 from longshore.api.ping import PingController
 from longshore.api.project import ProjectController
+from longshore.api.project_metadata import ProjectMetadataController
 from longshore.api.quota import QuotaController
 from longshore.api.repository import RepositoryController
 from longshore.api.request import APIRequest, Call
 from longshore.api.robot import RobotController
+from longshore.api.search import SearchController
 from longshore.api.services import APIServices
+from longshore.api.statistic import StatisticController
 from longshore.api.systeminfo import SystemInfoController
 from longshore.api.user import UserController
+from longshore.api.usergroup import UserGroupController
 from longshore.edge.asgi import Application, Message, Receive, Scope, Send
 from longshore.edge.request import ClientGone
 from longshore.edge.request import Request as EdgeRequest
 from longshore.edge.response import Header
 from longshore.edge.response import Response as EdgeResponse
-from longshore.oci.errors import BadRequest, Unprocessable
+from longshore.oci.errors import BadRequest, PreconditionFailed, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     ArtifactController,
+    AccessTokenController,
+    AuditLogController,
+    ConfigureController,
+    DescriptionController,
     HealthController,
     IconController,
     LabelController,
     MemberController,
     PingController,
+    ProjectLogController,
     ProjectController,
+    ProjectMetadataController,
     RepositoryController,
     QuotaController,
     RobotController,
+    SearchController,
+    StatisticController,
     SystemInfoController,
     UserController,
+    UserGroupController,
 )
 BODY_LIMIT: Final = 1024 * 1024
 """The longest body of a request in bytes."""
@@ -61,13 +80,17 @@ BODY_LIMIT: Final = 1024 * 1024
 # No name is nearly as long, and SQLite's patterns end at 50,000 bytes.
 _LONGEST_QUERY: Final = 16_384
 _READING: Final = frozenset({"GET", "HEAD"})
+_CHANGING: Final = frozenset({"PUT", "PATCH", "DELETE"})
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+# What works in read-only mode too: how it is left, and what changes nothing.
+_ALWAYS: Final = frozenset({"updateConfigurations", "explainAccess", "login", "userExists"})
 _ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
-_TEXT: Final = frozenset({"text/plain", "text/*"})
+_TEXTS: Final = frozenset({"getDocs", "getPing"})
+_TEXT: Final = frozenset({"text/html", "text/plain", "text/*"})
 
 
 def build_api(services: APIServices) -> Application:
-    """The application that answers everything below /api."""
+    """The application that answers everything below /api, and below /c what browsers need."""
     return _API(services)
 
 
@@ -99,23 +122,60 @@ class _API:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = list(_tidied(message["headers"], head=request.method == "HEAD"))
+                headers = list(_tidied(message["headers"], head=request.method == "HEAD"))
+                self._services.browsers.complete(request, headers)
+                message["headers"] = headers
             elif request.method == "HEAD":
                 message["body"] = b""
-            await send(message)
+            await told(message)
 
+        told = tagged(send, request.header(b"if-none-match")) if request.method == "GET" else send
+        if request.path.startswith("/c/"):
+            await _send(await self._services.browsers.respond(request), request, observed)
+            return
         try:
             call = await self._prepare(request)
+            called = {**scope, "path": call.path, "state": {**scope["state"], "call": call}}
+            refused = await self._check_match(call, called, receive)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - rendering sorts them: ours are told, all others are logged
             await _send(respond_to(error, request), request, observed)
             return
-        state = {**scope["state"], "call": call}
-        await self._litestar({**scope, "path": call.path, "state": state}, receive, observed)  # type: ignore[arg-type]  # Litestar has its own names for ASGI's types
+        if refused is not None:
+            body = refused.pop("body")
+            await observed(refused)
+            await observed({"type": "http.response.body", "body": body})
+            return
+        try:
+            await self._litestar(called, receive, observed)  # type: ignore[arg-type]  # Litestar has its own names for ASGI's types
+        except LitestarException as error:
+            # What went wrong in the middle of an answer: that the client has gone, mostly.
+            raise error.__cause__ or error from None
         if request.method not in _READING and status < 400:
             # What was just changed here shows in the next answer, instead of within two seconds.
             self._services.access.forget()
+
+    async def _check_match(self, call: Call, scope: Scope, receive: Receive) -> Message | None:
+        """The answer to a change of what can't be read by the caller; None for a change that may go on.
+
+        Raises:
+            PreconditionFailed: it isn't what `If-Match` says any more, or nothing that has an ETag.
+        """
+        wanted = call.request.header(b"if-match")
+        if not wanted or call.request.method not in _CHANGING:
+            return None
+        try:
+            read = self._contract.operation("GET", call.path) in self._served
+        except MethodNotAllowed:
+            read = False
+        if not read:
+            raise PreconditionFailed("If-Match: nothing can be read at this path, so it has no ETag. Leave it out.")
+
+        async def ask(send: Send) -> None:
+            await self._litestar({**scope, "method": "GET"}, receive, send)  # type: ignore[arg-type]  # as above
+
+        return await check_match(wanted, ask)
 
     async def _prepare(self, request: EdgeRequest) -> Call:
         """What holds for every operation.
@@ -126,12 +186,15 @@ class _API:
         """
         path = _raw_path(request.scope)
         _check_text(path, request.scope["query_string"])
-        caller = await authenticate(self._services.authenticator, request)
+        by_session = await self._services.browsers.caller(request)
+        caller = by_session or await authenticate(self._services.authenticator, request)
         request.actor = caller.principal.actor
         operation = self._contract.operation(request.method, path)
         if operation not in self._served:
             raise NotServed(f"{operation} isn't served by this release. docs/harbor-compatibility.md tells what is.")
-        _check_accept(request.header(b"accept"), text=operation == "getPing")
+        if request.method not in _READING and operation not in _ALWAYS:
+            await self._services.configurations.require_writable()
+        _check_accept(request.header(b"accept"), text=operation in _TEXTS)
         body = b""
         if request.method in _WITH_BODY:
             body = await request.whole_body(BODY_LIMIT, "body")

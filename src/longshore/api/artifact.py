@@ -34,7 +34,7 @@ from longshore.api.documents.artifact import (
     shown_artifact,
     shown_tag,
 )
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.places import artifact_reference, copied_artifact, project_named, repository_path
 from longshore.api.query import is_true
 from longshore.api.request import APIRequest, parse_id
@@ -85,9 +85,7 @@ class ArtifactController(Controller):
                 project.id, wanted, along, latest=latest, offset=offset, limit=limit
             )
 
-        found = await listing(page, load)
-        shown = [shown_artifact(artifact) for artifact in found.items]
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_artifact, found))
 
     @get(_ARTIFACTS, operation_id="listArtifacts")
     async def list_artifacts(
@@ -101,9 +99,7 @@ class ArtifactController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[models.Artifact], int]:
             return await queries.page(project.id, path, wanted, along, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        shown = [shown_artifact(artifact) for artifact in found.items]
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_artifact, found))
 
     @post(_ARTIFACTS, operation_id="CopyArtifact", status_code=201)
     async def copy_artifact(
@@ -173,8 +169,7 @@ class ArtifactController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[models.Tag], int]:
             return await queries.tags(artifact, wanted, along, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        return answer([shown_tag(tag) for tag in found.items], headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_tag, found))
 
     @get(f"{_ARTIFACT}/accessories", operation_id="listAccessories")
     async def list_accessories(
@@ -193,9 +188,7 @@ class ArtifactController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[models.Accessory], int]:
             return await queries.accessories(artifact, wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        shown = [shown_accessory(accessory) for accessory in found.items]
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_accessory, found))
 
     @delete(_ARTIFACT, operation_id="deleteArtifact", status_code=200)
     async def delete_artifact(

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from longshore.access.models import PROJECT_CREATE, Caller, Permission, PrincipalKind
+from longshore.access.models import PROJECT_CREATE, USER_CREATE, USER_READ, Caller, Permission, PrincipalKind
 from longshore.access.service import AccessService
+from longshore.api.browser import Browsers
 from longshore.edge.request import Request
-from longshore.oci.errors import NotFound, PreconditionFailed, Unauthorized
+from longshore.oci.errors import Denied, NotFound, PreconditionFailed, Unauthorized
 from longshore.robots.models import Robot
 from longshore.robots.queries import RobotQueries
 
@@ -43,17 +44,37 @@ async def authenticate(authenticator: Authenticator, request: Request) -> Caller
     return await authenticator.caller(authorization, request.origin.source)
 
 
-async def authorise_creating_projects(access: AccessService, caller: Caller) -> None:
-    """Lets people pass, and robots of the system that were given `project:create`.
+async def authorise_creating_projects(access: AccessService, caller: Caller, *, only_admins: bool) -> None:
+    """Lets people pass (administrators only, if so configured), and robots of the system that were given `project:create`.
 
     Raises:
         Unauthorized: the caller is anonymous.
-        Denied: the caller is a robot without the permission.
+        Denied: the caller is a robot without the permission, or a person without the right to it.
     """
+    if only_admins and caller.principal.kind is PrincipalKind.USER and not caller.principal.sysadmin:
+        await access.authorise_login(caller)
+        raise Denied("Only system admin can create project")
     if caller.principal.kind is PrincipalKind.ROBOT:
         await access.authorise_system(caller, PROJECT_CREATE)
     else:
         await access.authorise_login(caller)
+        await access.authorise_token(caller, PROJECT_CREATE)
+
+
+async def authorise_creating_users(
+    access: AccessService, browsers: Browsers, caller: Caller, request: Request, *, self_registration: bool
+) -> None:
+    """Lets those pass who may make users; and where people may register, whoever does so in a page.
+
+    Raises:
+        Unauthorized: the caller is anonymous and nobody may register.
+        Denied: the caller may not make users, or registers by the API instead of a page.
+    """
+    by_page = self_registration and request.authorization is None
+    if by_page and USER_CREATE not in await access.permissions_in_system(caller.principal):
+        browsers.came_from_page(request)
+    else:
+        await access.authorise_system(caller, USER_CREATE)
 
 
 async def authorise_person(access: AccessService, caller: Caller) -> int:
@@ -74,10 +95,12 @@ async def authorise_user(access: AccessService, caller: Caller, permission: Perm
 
     Raises:
         Unauthorized: the caller is anonymous.
-        Denied: the caller is somebody else without the permission.
+        Denied: the caller is somebody else without the permission, or comes with an access token that doesn't include it.
     """
     if is_user(caller, user_id):
         await access.authorise_login(caller)
+        if permission is not USER_READ:
+            await access.authorise_token(caller, permission)
         return True
     await access.authorise_system(caller, permission)
     return False

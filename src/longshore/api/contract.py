@@ -15,8 +15,18 @@ from longshore.api.errors import MethodNotAllowed, path_not_found
 from longshore.api.operations import OPERATIONS
 
 PREFIX: Final = "/api/v2.0"
-OURS: Final = (("GET", "/api/version", "getVersion"),)
-"""What Harbor serves besides its contract."""
+OURS: Final = (
+    ("GET", "/api/docs", "getDocs"),
+    ("GET", "/api/openapi.json", "getOpenAPI"),
+    ("GET", "/api/version", "getVersion"),
+    ("GET", f"{PREFIX}/users/current/tokens", "listAccessTokens"),
+    ("POST", f"{PREFIX}/users/current/tokens", "createAccessToken"),
+    ("DELETE", f"{PREFIX}/users/current/tokens/{{token_id}}", "deleteAccessToken"),
+    ("GET", f"{PREFIX}/users/{{user_id}}/tokens", "listAccessTokensOfUser"),
+    ("DELETE", f"{PREFIX}/users/{{user_id}}/tokens/{{token_id}}", "deleteAccessTokenOfUser"),
+    ("PUT", f"{PREFIX}/users/{{user_id}}/disabled", "setUserDisabled"),
+)
+"""What is served besides the contract: some of it by Harbor too."""
 
 
 @dataclass(slots=True)

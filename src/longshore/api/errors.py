@@ -11,8 +11,9 @@ from longshore.edge.errors import render
 from longshore.edge.request import Request
 from longshore.edge.response import Header, Response, json_response
 from longshore.oci.errors import BadRequest, LongshoreError, NotFound, Unprocessable, Unsupported
+from longshore.system.errors import ReadOnly
 
-_CODES: Final = {
+CODES: Final = {
     400: "BAD_REQUEST",
     401: "UNAUTHORIZED",
     403: "FORBIDDEN",
@@ -63,7 +64,8 @@ def respond_to(error: Exception, request: Request) -> Response:
         headers.append((b"retry-after", str(retry_after).encode()))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
-    code = error.code if error.code in _KEPT else _CODES.get(error.status, error.code)
+    headers += getattr(error, "headers", ())
+    code = error.code if error.code in _KEPT or isinstance(error, ReadOnly) else CODES.get(error.status, error.code)
     entry: dict[str, Any] = {"code": code, "message": error.message}
     if error.detail is not None:
         entry["detail"] = error.detail

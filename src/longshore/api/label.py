@@ -19,7 +19,7 @@ from longshore.access.models import (
     PrincipalKind,
 )
 from longshore.api.documents.label import Label, LabelReq, parse_owner, shown_label
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
 from longshore.labels.models import Label as StoredLabel
@@ -46,8 +46,7 @@ class LabelController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[StoredLabel], int]:
             return await request.services.label_queries.page(project_id, wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        return answer([shown_label(label) for label in found.items], headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_label, found))
 
     @post(operation_id="CreateLabel")
     async def create_label(self, request: APIRequest) -> Response[Any]:

@@ -16,12 +16,15 @@ from longshore.api.documents.member import (
     UserEntity,
     shown_member,
 )
-from longshore.api.paging import listing
+from longshore.api.documents.usergroup import UserGroupReq, sent_type
+from longshore.api.lists import answer_list
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
 from longshore.api.services import APIServices
-from longshore.oci.errors import BadRequest, Conflict, NotFound
-from longshore.projects.models import Member, Role
+from longshore.groups.models import GroupType, NewGroup
+from longshore.oci.errors import BadRequest, NotFound
+from longshore.projects.models import Entity, Member, Role
+from longshore.projects.service import already_member
 
 
 class MemberController(Controller):
@@ -41,19 +44,20 @@ class MemberController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[Member], int]:
             return await request.services.project_queries.members(facts.id, name=name, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        shown = [shown_member(member) for member in found.items]
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_member, found))
 
     @post(operation_id="createProjectMember")
     async def create_member(self, request: APIRequest, project_name_or_id: FromPath[str]) -> Response[Any]:
-        """Makes a user a member."""
+        """Makes a user or a group of users a member."""
         document = request.document(ProjectMember)
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, MEMBER_CREATE, project)
-        user_id = await _user_id(request.services, document)
-        role = await _role(request.services, facts.id, user_id, document.role_id)
-        member_id = await request.services.projects.add_member(facts.id, user_id, role, actor=request.actor)
+        whom = await find_entity(request.services, document)
+        role = await _role(request.services, facts.id, whom, document.role_id)
+        if isinstance(whom, Entity):
+            member_id = await request.services.projects.add_member(facts.id, whom, role, actor=request.actor)
+        else:
+            member_id = await request.services.groups.add_to_project(facts.id, whom, role, actor=request.actor)
         return created(f"/api/v2.0/projects/{project_name_or_id}/members/{member_id}")
 
     @get("/{mid:str}", operation_id="getProjectMember")
@@ -93,25 +97,45 @@ class MemberController(Controller):
         return empty()
 
 
-async def _user_id(services: APIServices, document: ProjectMember) -> int:
+async def find_entity(services: APIServices, document: ProjectMember) -> Entity | NewGroup:
+    """Who shall be a member: a user, a group, or what tells a group apart that may have to be made.
+
+    Raises:
+        BadRequest: neither a user nor a group is given, or not what it takes to find it.
+        NotFound: there is no such user.
+    """
     user = document.member_user or UserEntity()
     if user.user_id:
-        return user.user_id
-    if not user.username:
-        if document.member_group is not None:
-            raise BadRequest("member_group: groups of users aren't part of this release. Add the users themselves.")
-        raise BadRequest("The member needs member_user with user_id or username.")
-    found = await services.user_queries.user_by_name(user.username)
-    if found is None:
-        raise NotFound(f"The user {user.username[:255]!a} doesn't exist.")
-    return found.id
+        return Entity(user.user_id)
+    if user.username:
+        found = await services.user_queries.user_by_name(user.username)
+        if found is None:
+            raise NotFound(f"The user {user.username[:255]!a} doesn't exist.")
+        return Entity(found.id)
+    if document.member_group is None:
+        raise BadRequest("The member needs member_user with user_id or username, or member_group.")
+    return await _group(services, document.member_group)
 
 
-async def _role(services: APIServices, project_id: int, user_id: int, role_id: int | None) -> Role:
+async def _group(services: APIServices, group: UserGroupReq) -> Entity | NewGroup:
+    if group.id:
+        return Entity(group.id, is_group=True)
+    if group.ldap_group_dn:
+        return NewGroup.parse(GroupType.LDAP, group.group_name or "", group.ldap_group_dn)
+    if not group.group_name:
+        raise BadRequest("member_group needs id, ldap_group_dn or group_name.")
+    kind = sent_type(group)
+    if kind is None:
+        return await services.group_queries.entity_by_name(group.group_name)
+    return NewGroup.parse(kind, group.group_name, "")
+
+
+async def _role(services: APIServices, project_id: int, whom: Entity | NewGroup, role_id: int | None) -> Role:
     try:
         return Role.parse(role_id or 0)
     except BadRequest:
         # That somebody is a member already is told before the role is looked at.
-        if await services.project_queries.role(project_id, user_id) is not None:
-            raise Conflict("The user is a member of this project already. Change the role instead.") from None
+        entity = whom if isinstance(whom, Entity) else await services.group_queries.entity(whom)
+        if entity is not None and await services.project_queries.membership(project_id, entity) is not None:
+            raise already_member(entity) from None
         raise

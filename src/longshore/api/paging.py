@@ -58,11 +58,6 @@ def parse_page(request: Request) -> Page:
     return Page(max(number, 1), size if size > 0 else None)
 
 
-async def listing(page: Page, load: Load[_Item]) -> Listing[_Item]:
-    """A page of a list, whichever it is, read at once."""
-    return Listing(*await load(page.offset, _FARTHEST if page.size is None else page.size))
-
-
 def page_headers(request: Request, path: str, page: Page, total: int) -> dict[str, str]:
     """`X-Total-Count`, and `Link` to the pages before and after if there are any.
 

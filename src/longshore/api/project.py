@@ -15,12 +15,14 @@ from longshore.access.models import (
     PROJECT_READ,
     PROJECT_UPDATE,
     QUOTA_READ,
+    SCANNER_READ,
     Principal,
     PrincipalKind,
     ProjectFacts,
 )
 from longshore.api.authentication import authorise_creating_projects
 from longshore.api.documents.project import (
+    Details,
     Project,
     ProjectDeletable,
     ProjectReq,
@@ -28,7 +30,7 @@ from longshore.api.documents.project import (
     ProjectSummaryQuota,
     shown_project,
 )
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.query import is_true, parse_flag
 from longshore.api.request import APIRequest
 from longshore.api.serialising import answer, created, empty
@@ -37,6 +39,7 @@ from longshore.listing.models import Exact, Fuzzy, Wanted
 from longshore.oci.errors import BadRequest, NotFound, Unprocessable
 from longshore.oci.names import ProjectName
 from longshore.projects.models import Project as StoredProject
+from longshore.projects.settings import RETENTION
 
 _LOCATION = "/api/v2.0/projects/"
 
@@ -57,9 +60,9 @@ class ProjectController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[StoredProject], int]:
             return await services.project_queries.page(visible, wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        shown = await _shown(services, principal, found.items, detailed=detailed)
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(
+            request, page, load, lambda found: shown_projects(services, principal, found, detailed=detailed)
+        )
 
     @head(operation_id="headProject")
     async def head_project(self, request: APIRequest) -> None:
@@ -76,12 +79,16 @@ class ProjectController(Controller):
         """Makes a project, which its creator administrates."""
         document = request.document(ProjectReq)
         services, principal = request.services, request.caller.principal
-        await authorise_creating_projects(services.access, request.caller)
+        configuration = await services.configurations.current()
+        only_admins = configuration.project_creation_restriction == "adminonly"
+        await authorise_creating_projects(services.access, request.caller, only_admins=only_admins)
         if document.registry_id:
             raise BadRequest("registry_id: projects that cache another registry aren't part of this release.")
         name = ProjectName.parse(document.project_name or "")
+        if document.cve_allowlist is not None and document.cve_allowlist.project_id:
+            raise BadRequest("cve_allowlist.project_id is the number of another project. Leave it out.")
         # As in Harbor only administrators choose the limit; what others send is ignored.
-        quota = document.quota() if principal.sysadmin else None
+        quota = document.quota(configuration.storage_per_project, chosen=principal.sysadmin)
         robot = principal.kind is PrincipalKind.ROBOT
         project_id = await services.projects.create(
             name,
@@ -89,6 +96,7 @@ class ProjectController(Controller):
             public=bool(document.public),
             quota_bytes=quota,
             settings=document.settings(),
+            allowlist=document.allowlist(),
             actor=request.actor,
         )
         by_name = request.flag(b"x-resource-name-in-location")
@@ -100,7 +108,7 @@ class ProjectController(Controller):
         access, project = request.services.access, request.project(project_name_or_id)
         facts = await access.authorise_project(request.caller, PROJECT_READ, project)
         found = await _project(request.services, facts)
-        (shown,) = await _shown(request.services, request.caller.principal, [found], detailed=True)
+        (shown,) = await shown_projects(request.services, request.caller.principal, [found], detailed=True)
         return answer(shown)
 
     @put("/{project_name_or_id:str}", operation_id="updateProject")
@@ -111,9 +119,12 @@ class ProjectController(Controller):
         facts = await access.authorise_project(request.caller, PROJECT_UPDATE, project)
         if document.cve_allowlist is not None and document.cve_allowlist.project_id not in {None, 0, facts.id}:
             raise BadRequest("cve_allowlist.project_id is the number of another project.")
-        if document.metadata is not None and document.metadata.retention_id:
+        retention_id = None if document.metadata is None else document.metadata.retention_id
+        if retention_id and retention_id != (await request.services.project_queries.settings(facts.id)).get(RETENTION):
             raise BadRequest("metadata.retention_id is set by the retention policy of the project, not here.")
-        await request.services.projects.set_settings(facts.id, document.settings(), actor=request.actor)
+        await request.services.projects.set_settings(
+            facts.id, document.settings(), allowlist=document.allowlist(), actor=request.actor
+        )
         return empty()
 
     @delete("/{project_name_or_id:str}", operation_id="deleteProject", status_code=200)
@@ -148,6 +159,13 @@ class ProjectController(Controller):
         quota = _quota(found) if QUOTA_READ in permissions else msgspec.UNSET
         return answer(ProjectSummary(repo_count=found.repository_count, quota=quota, **members))
 
+    @get("/{project_name_or_id:str}/scanner", operation_id="getScannerOfProject")
+    async def get_scanner(self, request: APIRequest, project_name_or_id: FromPath[str]) -> Response[Any]:
+        """The scanner of a project: there is none before scanners are part of a release, which clients take for that."""
+        access, project = request.services.access, request.project(project_name_or_id)
+        facts = await access.authorise_project(request.caller, SCANNER_READ, project)
+        raise NotFound(f"The project {facts.name} has no scanner.")
+
 
 def _parse_list(request: APIRequest) -> Wanted:
     incoming = request.incoming
@@ -166,15 +184,20 @@ async def _project(services: APIServices, facts: ProjectFacts) -> StoredProject:
     return project
 
 
-async def _shown(
+async def shown_projects(
     services: APIServices, principal: Principal, projects: list[StoredProject], *, detailed: bool
 ) -> list[Project]:
     """The documents of projects: what belongs to them is read for all of them at once."""
     queries, ids = services.project_queries, [project.id for project in projects]
     roles = await queries.roles_of(principal.id, ids) if principal.kind is PrincipalKind.USER else {}
-    settings = await queries.settings_of(ids) if detailed else None
+    settings = await queries.settings_of(ids) if detailed else {}
+    allowlists = await services.allowlists.of_projects(ids) if detailed else {}
     return [
-        shown_project(project, roles.get(project.id), None if settings is None else settings.get(project.id, {}))
+        shown_project(
+            project,
+            Details(roles.get(project.id, ()), settings.get(project.id, {}), allowlists.get(project.id)),
+            detailed=detailed,
+        )
         for project in projects
     ]
 

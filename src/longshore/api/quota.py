@@ -11,7 +11,7 @@ from litestar.params import FromPath
 
 from longshore.access.models import QUOTA_LIST, QUOTA_READ, QUOTA_UPDATE
 from longshore.api.documents.quota import Quota, QuotaUpdateReq, shown_quota
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.query import parse_sort
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, empty
@@ -36,8 +36,7 @@ class QuotaController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[StoredQuota], int]:
             return await request.services.quota_queries.page(wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        return answer([shown_quota(quota) for quota in found.items], headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_quota, found))
 
     @get("/{id:str}", operation_id="getQuota")
     async def get_quota(self, request: APIRequest, id: FromPath[str]) -> Response[Quota]:  # noqa: A002 - the contract's name

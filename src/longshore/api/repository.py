@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from longshore.access.models import REPOSITORY_DELETE, REPOSITORY_LIST, REPOSITORY_READ, REPOSITORY_UPDATE
 from longshore.api.documents.repository import Repository, RepositoryReq, shown_repository
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.places import project_named, repository_path
 from longshore.api.request import APIRequest
 from longshore.api.serialising import answer, empty
@@ -31,9 +31,7 @@ class RepositoryController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[ListedRepository], int]:
             return await services.repository_queries.page(visible, wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        shown = [shown_repository(repository) for repository in found.items]
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_repository, found))
 
     @get("/projects/{project_name:str}/repositories", operation_id="listRepositories")
     async def list_of_project(self, request: APIRequest, project_name: FromPath[str]) -> Response[list[Repository]]:
@@ -44,9 +42,7 @@ class RepositoryController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[ListedRepository], int]:
             return await services.repository_queries.page_of_project(project.id, wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
-        shown = [shown_repository(repository) for repository in found.items]
-        return answer(shown, headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: map(shown_repository, found))
 
     @get("/projects/{project_name:str}/repositories/{repository_name:str}", operation_id="getRepository")
     async def get_repository(

@@ -21,8 +21,8 @@ from longshore.oci.errors import Unprocessable
 from longshore.oci.names import ProjectName
 
 _ID: Final = re.compile(r"-?[0-9]{1,18}")
-_IMPOSSIBLE: Final = ProjectName("")
 _LONGEST_NAME: Final = 255
+_IMPOSSIBLE: Final = ProjectName("")
 
 _Document = TypeVar("_Document", bound=Read)
 

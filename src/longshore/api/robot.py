@@ -29,7 +29,7 @@ from longshore.api.documents.robot import (
     shown_created,
     shown_robot,
 )
-from longshore.api.paging import listing
+from longshore.api.lists import answer_list
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
 from longshore.listing.models import Exact, Wanted
@@ -58,9 +58,8 @@ class RobotController(Controller):
         async def load(offset: int, limit: int) -> tuple[list[StoredRobot], int]:
             return await request.services.robot_queries.page(project_id, wanted, offset=offset, limit=limit)
 
-        found = await listing(page, load)
         prefix = await _prefix(request)
-        return answer([shown_robot(robot, prefix) for robot in found.items], headers=request.page_headers(page, found))
+        return await answer_list(request, page, load, lambda found: [shown_robot(robot, prefix) for robot in found])
 
     @post(operation_id="CreateRobot")
     async def create_robot(self, request: APIRequest) -> Response[Any]:
@@ -144,9 +143,11 @@ async def _prefix(request: APIRequest) -> str:
 
 
 async def _own_grants(request: APIRequest) -> Grants | None:
-    """What the caller was given if it is a robot: it can't give more."""
+    """What the caller was given if it is a robot, or comes with a limited access token: it can't give more."""
     principal = request.caller.principal
-    if principal.kind is not PrincipalKind.ROBOT:
+    if principal.kind is not PrincipalKind.ROBOT and not principal.token_id:
         return None
-    account = await request.services.access.current(principal.kind, principal.id)
-    return Grants() if account is None or account.grants is None else account.grants
+    account = await request.services.access.current(principal.kind, principal.id, principal.token_id)
+    if account is None:
+        return Grants()
+    return account.grants if principal.kind is PrincipalKind.ROBOT else account.limit

@@ -36,6 +36,7 @@ _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 _Item = TypeVar("_Item")
 _Document = TypeVar("_Document", bound="Read")
+_Any = TypeVar("_Any")
 _Content = TypeVar("_Content")
 
 
@@ -66,6 +67,19 @@ def read(payload: bytes, document: type[_Document]) -> _Document:
     Raises:
         Unprocessable: there is no body, it isn't JSON, or a member has the wrong type; the message names the member.
     """
+    return _decode(payload, document)
+
+
+def read_texts(payload: bytes) -> dict[str, str]:
+    """A body that is an object of texts, of any names.
+
+    Raises:
+        Unprocessable: there is no body, it isn't JSON, or a value isn't a text.
+    """
+    return _decode(payload, dict[str, str])
+
+
+def _decode(payload: bytes, document: type[_Any]) -> _Any:
     if not payload.strip():
         raise Unprocessable("The request needs a JSON document as its body.")
     if _NUL.search(payload):

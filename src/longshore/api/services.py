@@ -8,15 +8,21 @@ from dataclasses import dataclass
 
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
+from longshore.api.browser import Browsers
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.copying import Copying
 from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
+from longshore.audit.queries import AuditQueries
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
 from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
@@ -27,7 +33,10 @@ from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
+from longshore.system.service import ConfigurationService
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -45,17 +54,24 @@ class APIServices:
     """
 
     access: AccessService
+    access_tokens: AccessTokens
+    audit: AuditQueries
     additions: Additions
     artifact_queries: ArtifactQueries
     authenticator: Authenticator
+    browsers: Browsers
+    configuration: ConfigurationService
+    configurations: Configurations
     projects: ProjectService
     project_queries: ProjectQueries
     users: UserService
     user_queries: UserQueries
+    allowlists: Allowlists
+    groups: GroupService
+    group_queries: GroupQueries
     copying: Copying
     descriptions: Descriptions
     icons: Icons
-    configurations: Configurations
     labels: LabelService
     label_queries: LabelQueries
     manifest_deletion: ManifestDeletion
@@ -66,4 +82,6 @@ class APIServices:
     robots: RobotService
     robot_queries: RobotQueries
     tags: Tags
+    search: SearchQueries
+    statistics: StatisticQueries
     health: Health = _nothing_to_check

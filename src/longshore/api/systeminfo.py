@@ -42,11 +42,12 @@ class SystemInfoController(Controller):
     @get("/api/v2.0/systeminfo", operation_id="getSystemInfo")
     async def info(self, request: APIRequest) -> Response[GeneralInfo]:
         """What this instance says of itself."""
+        items = await request.services.configurations.current()
         shown = GeneralInfo(
-            auth_mode="db_auth",
-            primary_auth_mode=False,
-            self_registration=False,
-            banner_message="",
+            auth_mode=items.auth_mode,
+            primary_auth_mode=items.primary_auth_mode,
+            self_registration=items.self_registration,
+            banner_message=items.banner_message,
             oidc_provider_name="",
         )
         if request.caller.principal.kind is PrincipalKind.ANONYMOUS:
@@ -59,9 +60,9 @@ class SystemInfoController(Controller):
                 external_url=f"{origin.scheme}://{origin.host}",
                 has_ca_root=False,
                 harbor_version=f"{HARBOR_RELEASE}-longshore.{version('longshore')}",
-                notification_enable=False,
-                project_creation_restriction="everyone",
-                read_only=False,
+                notification_enable=items.notification_enable,
+                project_creation_restriction=items.project_creation_restriction,
+                read_only=items.read_only,
                 registry_url=origin.host,
             )
         )

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
+from longshore.database.bookmarks import Bookmarks
 from longshore.database.statement import Statement
 
 Result = TypeVar("Result")
+
+SCAN_SECONDS: Final = 5.0
+"""How long a search may take that passes over whatever its parent has."""
 
 
 class Dialect(Enum):
@@ -34,6 +38,11 @@ class Row(Protocol):
 class Connection(Protocol):
     """Runs statements. Outside a transaction each statement sees its own snapshot."""
 
+    @property
+    def bookmarks(self) -> Bookmarks | None:
+        """Where pages of lists of this database ended; None in a transaction."""
+        ...
+
     async def all(self, statement: Statement, **parameters: Any) -> list[Row]:
         """All rows."""
         ...
@@ -44,6 +53,16 @@ class Connection(Protocol):
 
     async def value(self, statement: Statement, **parameters: Any) -> Any:
         """The first column of the first row, or None."""
+        ...
+
+    async def scan(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """All rows of a statement that may pass over very many others: nothing else waits for it, and its time is bounded.
+
+        On SQLite the whole function of the read runs again on another thread, so it must have no effect but SQL.
+
+        Raises:
+            SearchTooSlow: it took more than five seconds.
+        """
         ...
 
     async def execute(self, statement: Statement, **parameters: Any) -> int:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from longshore.oci.errors import ServiceUnavailable
+from longshore.oci.errors import ServiceUnavailable, Unprocessable
 
 
 class ConstraintViolation(Exception):  # noqa: N818 - named for what happened, like the rest of the tree
@@ -26,6 +26,16 @@ class DatabaseRefused(ServiceUnavailable):
     def __str__(self) -> str:
         """What the operator needs to know."""
         return f"PostgreSQL refuses ({self.answer}): look at LONGSHORE_DATABASE_URL."
+
+
+class SearchTooSlow(Unprocessable):
+    """A search passed over too many rows and was stopped."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"The search took longer than {seconds:g} seconds and was stopped. Narrow the filter: by an exact value, by a"
+            " range, or by a longer part of a name."
+        )
 
 
 class UniqueViolation(ConstraintViolation):

@@ -16,8 +16,15 @@ from typing import Any
 
 import asyncpg
 
-from longshore.database.connection import Dialect, ReadFunction, Result, Row, WriteFunction
-from longshore.database.errors import CheckViolation, DatabaseRefused, ForeignKeyViolation, UniqueViolation
+from longshore.database.bookmarks import Bookmarks
+from longshore.database.connection import SCAN_SECONDS, Dialect, ReadFunction, Result, Row, WriteFunction
+from longshore.database.errors import (
+    CheckViolation,
+    DatabaseRefused,
+    ForeignKeyViolation,
+    SearchTooSlow,
+    UniqueViolation,
+)
 from longshore.database.gathering import GatheredReads
 from longshore.database.statement import Statement
 from longshore.oci.errors import LongshoreError, ServiceUnavailable, StorageFull
@@ -64,10 +71,12 @@ _MOST_WAITING = 1024
 class PostgreSQLConnection:
     """Runs statements on an asyncpg connection, which keeps each one prepared."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_scan_seconds", "bookmarks")
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, bookmarks: Bookmarks | None = None, scan_seconds: float = SCAN_SECONDS) -> None:
         self._connection = connection
+        self._scan_seconds = scan_seconds
+        self.bookmarks = bookmarks
 
     async def all(self, statement: Statement, **parameters: Any) -> list[Row]:
         """All rows."""
@@ -87,6 +96,15 @@ class PostgreSQLConnection:
         """The first column of the first row, or None."""
         return await self._connection.fetchval(statement.postgresql, *statement.postgresql_arguments(parameters))
 
+    async def scan(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """All rows, or none after a while: the driver then asks the server to stop, and the connection is good for others."""
+        arguments = statement.postgresql_arguments(parameters)
+        try:
+            rows: list[Row] = await self._connection.fetch(statement.postgresql, *arguments, timeout=self._scan_seconds)
+        except TimeoutError:
+            raise SearchTooSlow(self._scan_seconds) from None
+        return rows
+
     async def execute(self, statement: Statement, **parameters: Any) -> int:
         """Runs a change and returns how many rows it hit."""
         # The command tag ends with the number of rows: "UPDATE 3", "INSERT 0 1".
@@ -104,8 +122,10 @@ class PostgreSQLDatabase:
 
     dialect = Dialect.POSTGRESQL
 
-    def __init__(self, pool: Any, *, writers: int, lanes: int) -> None:
+    def __init__(self, pool: Any, *, writers: int, lanes: int, scan_seconds: float = SCAN_SECONDS) -> None:
         self._pool = pool
+        self._scan_seconds = scan_seconds
+        self._bookmarks = Bookmarks()
         self._reads = GatheredReads(self._connection, lanes=lanes)
         # Writers may wait for each other's locks. They leave a connection to those who only read, who don't.
         self._writers = asyncio.Semaphore(writers)
@@ -113,7 +133,13 @@ class PostgreSQLDatabase:
 
     @classmethod
     async def open(
-        cls, url: str, *, pool_size: int, name: str = "longshore", command_seconds: float = COMMAND_SECONDS
+        cls,
+        url: str,
+        *,
+        pool_size: int,
+        name: str = "longshore",
+        command_seconds: float = COMMAND_SECONDS,
+        scan_seconds: float = SCAN_SECONDS,
     ) -> PostgreSQLDatabase:
         """Connects lazily: a database that is away doesn't stop the process from starting. `name` is what others see of us.
 
@@ -143,13 +169,14 @@ class PostgreSQLDatabase:
         except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _unavailable(error) from error
         # More lanes would gather less.
-        return cls(pool, writers=max(1, pool_size - 1), lanes=max(1, pool_size // 2))
+        lanes = max(1, pool_size // 2)
+        return cls(pool, writers=max(1, pool_size - 1), lanes=lanes, scan_seconds=scan_seconds)
 
     async def read(self, function: ReadFunction[Result]) -> Result:
         """Runs `function` on a connection of the pool; see `Database.read`."""
         try:
             async with self._connection() as connection:
-                return await function(PostgreSQLConnection(connection))
+                return await function(PostgreSQLConnection(connection, self._bookmarks, self._scan_seconds))
         except _AWAY as error:
             raise _unavailable(error) from error
 

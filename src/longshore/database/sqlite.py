@@ -22,9 +22,25 @@ from typing import Any
 
 import structlog
 
-from longshore.database.connection import Connection, Dialect, ReadFunction, Result, Row, WriteFunction
-from longshore.database.errors import CheckViolation, ConstraintViolation, ForeignKeyViolation, UniqueViolation
+from longshore.database.bookmarks import Bookmarks
+from longshore.database.connection import (
+    SCAN_SECONDS,
+    Connection,
+    Dialect,
+    ReadFunction,
+    Result,
+    Row,
+    WriteFunction,
+)
+from longshore.database.errors import (
+    CheckViolation,
+    ConstraintViolation,
+    ForeignKeyViolation,
+    SearchTooSlow,
+    UniqueViolation,
+)
 from longshore.database.lasting import ChangeMark, LastingRows
+from longshore.database.scanning import Bound, ScanningThread
 from longshore.database.statement import Statement
 from longshore.oci.errors import LongshoreError, ServiceUnavailable, StorageFull
 
@@ -73,10 +89,11 @@ def run_to_end(coroutine: Coroutine[Any, Any, Result]) -> Result:
 class SQLiteConnection:
     """Runs statements on a sqlite3 connection; nothing in here ever suspends."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "bookmarks")
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, bookmarks: Bookmarks | None = None) -> None:
         self._connection = connection
+        self.bookmarks = bookmarks
 
     async def all(self, statement: Statement, **parameters: Any) -> list[Row]:
         """All rows."""
@@ -93,6 +110,10 @@ class SQLiteConnection:
         rows = self._run(statement, parameters).fetchall()
         return rows[0][0] if rows else None
 
+    async def scan(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """All rows: in a transaction, which has a thread of its own, like any others."""
+        return self._run(statement, parameters).fetchall()
+
     async def execute(self, statement: Statement, **parameters: Any) -> int:
         """Runs a change and returns how many rows it hit."""
         return self._run(statement, parameters).rowcount
@@ -103,6 +124,34 @@ class SQLiteConnection:
         except sqlite3.IntegrityError as error:
             violation = _VIOLATIONS.get(error.sqlite_errorname, ConstraintViolation)
             raise violation(str(error)) from error
+
+
+class _NotHere(Exception):  # noqa: N818 - no error: the read goes on elsewhere
+    """A statement may take its time, and the event loop has none."""
+
+
+class _InlineConnection(SQLiteConnection):
+    __slots__ = ()
+
+    async def scan(self, statement: Statement, **parameters: Any) -> list[Row]:  # noqa: ARG002 - it never runs here
+        raise _NotHere
+
+
+class _ScanningConnection(SQLiteConnection):
+    __slots__ = ("_seconds",)
+
+    def __init__(self, connection: sqlite3.Connection, bookmarks: Bookmarks, seconds: float) -> None:
+        super().__init__(connection, bookmarks)
+        self._seconds = seconds
+
+    async def scan(self, statement: Statement, **parameters: Any) -> list[Row]:
+        try:
+            with Bound(self._connection, self._seconds):
+                return self._run(statement, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                raise SearchTooSlow(self._seconds) from None
+            raise
 
 
 class _Job:
@@ -129,7 +178,7 @@ class SQLiteDatabase:
 
     dialect = Dialect.SQLITE
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, scan_seconds: float = SCAN_SECONDS) -> None:
         try:
             self._reader = connect(path)
             self._writing = connect(path)
@@ -141,16 +190,26 @@ class SQLiteDatabase:
         self._lasting: LastingRows | None = None
         self._untold = False
         self._open_mark()
-        self._reading: Connection = SQLiteConnection(self._reader)
+        self._bookmarks = Bookmarks()
+        self._reading: Connection = _InlineConnection(self._reader, self._bookmarks)
+        self._scanning = ScanningThread(lambda: connect(path))
+        self._scan_seconds = scan_seconds
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._writer = threading.Thread(target=self._write_for_ever, name="sqlite-writer", daemon=True)
         self._writer.start()
 
     async def read(self, function: ReadFunction[Result]) -> Result:
-        """Runs `function` inline; see `Database.read`."""
+        """Runs `function` inline, or on another thread if it scans; see `Database.read`."""
         try:
-            return run_to_end(function(self._reading))
+            try:
+                return run_to_end(function(self._reading))
+            except _NotHere:
+                return await self._scanning.run(
+                    lambda connection: run_to_end(
+                        function(_ScanningConnection(connection, self._bookmarks, self._scan_seconds))
+                    )
+                )
         except sqlite3.Error as error:
             raise _unavailable(error) from error
 
@@ -193,6 +252,7 @@ class SQLiteDatabase:
         self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._scanning.close)
         self._reader.close()
         self._lasting = None
         if self._mark is not None:

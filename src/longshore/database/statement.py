@@ -10,7 +10,8 @@ into the text and the parameter order that each driver wants. What differs betwe
 - ``= ANY(:ids)``: SQLite reads the list with ``json_each``;
 - ``{each:names}``: a table with the column ``value``, one row for each text of a list;
 - ``json_agg``: SQLite calls it ``json_group_array``;
-- ``greatest`` and ``least``: SQLite calls them ``max`` and ``min``.
+- ``greatest`` and ``least``: SQLite calls them ``max`` and ``min``;
+- ``COLLATE "C"``: SQLite compares bytes, and changes the case of ASCII letters only, by itself.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Statement:
         sqlite = re.sub(r"\bjson_agg\(", "json_group_array(", sqlite)
         sqlite = re.sub(r"\bgreatest\(", "max(", sqlite)
         sqlite = re.sub(r"\bleast\(", "min(", sqlite)
+        sqlite = sqlite.replace(' COLLATE "C"', "")
         self.sqlite = _PARAMETER.sub(lambda match: f"?{numbers[match[1]]}", sqlite)
         postgresql = _EACH.sub(r"unnest(CAST(:\1 AS TEXT[])) AS each(value)", text.replace("{now}", _POSTGRESQL_NOW))
         self.postgresql = _PARAMETER.sub(lambda match: f"${numbers[match[1]]}", postgresql)

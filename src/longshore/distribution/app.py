@@ -122,6 +122,8 @@ class DistributionAPI:
         handler = handlers.get(request.method)
         if handler is None:
             raise Unsupported(f"{request.method} is not supported here. Use {', '.join(handlers)}.")
+        if request.method not in _READING:
+            await services.configurations.require_writable()
         name = _repository(route.name)
         request.repository = route.name
         return await handler(request, services, caller, name, route.tail)

@@ -6,7 +6,15 @@ from __future__ import annotations
 import asyncio
 from functools import lru_cache
 
-from longshore.access.models import ARTIFACT_DELETE, REPOSITORY_PULL, REPOSITORY_PUSH, TAG_DELETE, Caller, PrincipalKind
+from longshore.access.models import (
+    ARTIFACT_DELETE,
+    REPOSITORY_PULL,
+    REPOSITORY_PUSH,
+    TAG_DELETE,
+    Caller,
+    PrincipalKind,
+    ProjectFacts,
+)
 from longshore.distribution.references import reference_of
 from longshore.distribution.services import Services
 from longshore.edge.request import Request
@@ -17,6 +25,7 @@ from longshore.oci.manifest import Manifest, parse_manifest
 from longshore.oci.names import RepositoryName, TagName, parse_reference
 from longshore.oci.ranges import etag_matches
 from longshore.registry.models import StoredManifest
+from longshore.registry.pull_log import Pull
 from longshore.registry.storing import ManifestPush
 
 MANIFEST_LIMIT = 4 * 1024 * 1024
@@ -26,15 +35,18 @@ _SMALL = 64 * 1024
 
 async def head(request: Request, services: Services, caller: Caller, name: RepositoryName, tail: str) -> Response:
     """The manifest's type, size and digest. Not a pull."""
-    manifest = await _find(request, services, caller, name, tail)
+    _, manifest = await _find(request, services, caller, name, tail)
     return _respond(request, manifest)
 
 
 async def get(request: Request, services: Services, caller: Caller, name: RepositoryName, tail: str) -> Response:
     """The manifest, byte for byte as it was pushed. Counts as a pull unless it is the registry's own doing."""
-    manifest = await _find(request, services, caller, name, tail)
+    project, manifest = await _find(request, services, caller, name, tail)
     if caller.principal.kind is not PrincipalKind.INTERNAL:
-        services.pulls.add(manifest.id, tail if ":" not in tail else None)
+        tag = tail if ":" not in tail else None
+        services.pulls.add(manifest.id, tag)
+        actor = caller.principal.actor
+        services.pull_log.add(Pull(project.id, name.path, manifest.digest, tag or "", actor, request.source))
     return _respond(request, manifest)
 
 
@@ -94,12 +106,12 @@ async def delete(request: Request, services: Services, caller: Caller, name: Rep
 
 async def _find(
     request: Request, services: Services, caller: Caller, name: RepositoryName, tail: str
-) -> StoredManifest:
+) -> tuple[ProjectFacts, StoredManifest]:
     reference = reference_of(tail)
     project = await services.access.authorise(caller, REPOSITORY_PULL, name)
     manifest = await services.manifests.find(project.id, name.path, reference)
     request.digest = manifest.digest
-    return manifest
+    return project, manifest
 
 
 def _respond(request: Request, manifest: StoredManifest) -> Response:

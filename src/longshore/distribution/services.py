@@ -13,10 +13,12 @@ from longshore.distribution.token import TokenEndpoint
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
+from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.referrers import Listings
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
+from longshore.system.configuration import Configurations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +28,13 @@ class Services:
     access: AccessService
     authenticator: Authenticator
     blobs: Blobs
+    configurations: Configurations
     deletion: ManifestDeletion
     delivery: Delivery
     describer: Describer
     listings: Listings
     manifests: Manifests
+    pull_log: PullLog
     pulls: PullCounter
     tags: Tags
     tokens: TokenEndpoint

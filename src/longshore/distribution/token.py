@@ -7,7 +7,7 @@ may be nothing. What isn't granted the registry then refuses, with words that th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -67,12 +67,29 @@ class TokenAnswer:
 
 
 class TokenEndpoint:
-    """Answers requests for tokens."""
+    """Answers requests for tokens.
 
-    def __init__(self, access: AccessService, tokens: TokenService, sign_in: SignIn, *, service: str = SERVICE) -> None:
+    Args:
+        access: Decides what they open.
+        tokens: Makes them.
+        sign_in: Recognises who asks.
+        lifetime: Tells for how many seconds they are good now; None leaves that to `tokens`.
+        service: What clients call this registry.
+    """
+
+    def __init__(
+        self,
+        access: AccessService,
+        tokens: TokenService,
+        sign_in: SignIn,
+        *,
+        lifetime: Callable[[], Awaitable[int]] | None = None,
+        service: str = SERVICE,
+    ) -> None:
         self._access = access
         self._tokens = tokens
         self._sign_in = sign_in
+        self._lifetime = lifetime
         self._service = service
 
     async def get(self, query: Sequence[tuple[str, str]], authorization: bytes | None, source: str) -> TokenAnswer:
@@ -144,7 +161,8 @@ class TokenEndpoint:
                 catalog = catalog or (principal.kind is not PrincipalKind.ANONYMOUS and "*" in scope.actions)
             elif scope.kind == "repository" and (found := await self._grant(principal, scope)) is not None:
                 granted[found.repository] = _merge(granted.get(found.repository), found)
-        issued = self._tokens.issue(principal, tuple(granted.values()), catalog=catalog)
+        lifetime = None if self._lifetime is None else await self._lifetime()
+        issued = self._tokens.issue(principal, tuple(granted.values()), catalog=catalog, lifetime_seconds=lifetime)
         if offline and principal.kind is not PrincipalKind.ANONYMOUS:
             refresh = self._tokens.issue_refresh(principal)
         return TokenAnswer(

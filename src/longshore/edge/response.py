@@ -119,7 +119,7 @@ class Sender:
         if request.method == "HEAD":
             await self._send({"type": "http.response.body", "body": b""})
             return
-        with _ClientWatch(request, self._stall_seconds) as watch:
+        with ClientWatch(request, self._stall_seconds) as watch:
 
             async def piece(data: bytes) -> None:
                 await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -130,7 +130,7 @@ class Sender:
             await self._send({"type": "http.response.body", "body": b""})
 
 
-class _ClientWatch:
+class ClientWatch:
     """Cancels the task that streams when the client has gone or takes nothing for too long, and raises `ClientGone` then.
 
     The server's send doesn't fail when the client has gone, so the disconnect is awaited beside it. The timer isn't moved with

@@ -13,6 +13,7 @@ class EventKind(StrEnum):
     """What happened. The payload of each kind has the same keys for ever; new ones may be added."""
 
     MANIFEST_PUSHED = "manifest.pushed"
+    MANIFEST_PULLED = "manifest.pulled"
     MANIFEST_DELETED = "manifest.deleted"
     MANIFEST_RESTORED = "manifest.restored"
     TAG_CREATED = "tag.created"
@@ -28,9 +29,17 @@ class EventKind(StrEnum):
     MEMBER_ADDED = "member.added"
     MEMBER_UPDATED = "member.updated"
     MEMBER_REMOVED = "member.removed"
+    ALLOWLIST_UPDATED = "allowlist.updated"
+    GROUP_CREATED = "group.created"
+    GROUP_UPDATED = "group.updated"
+    GROUP_DELETED = "group.deleted"
     USER_CREATED = "user.created"
     USER_UPDATED = "user.updated"
     USER_DELETED = "user.deleted"
+    USER_LOGGED_IN = "user.logged_in"
+    USER_LOGGED_OUT = "user.logged_out"
+    ACCESS_TOKEN_CREATED = "access_token.created"  # noqa: S105 - the name of an event
+    ACCESS_TOKEN_DELETED = "access_token.deleted"  # noqa: S105 - the name of an event
     LABEL_CREATED = "label.created"
     LABEL_UPDATED = "label.updated"
     LABEL_DELETED = "label.deleted"
@@ -42,6 +51,7 @@ class EventKind(StrEnum):
     ROBOT_CREATED = "robot.created"
     ROBOT_UPDATED = "robot.updated"
     ROBOT_DELETED = "robot.deleted"
+    CONFIGURATION_UPDATED = "configuration.updated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,12 @@ async def append(transaction: Transaction, *, kind: str, project_id: int | None,
     await transaction.execute(_INSERT, kind=str(kind), project_id=project_id, payload=text)
 
 
+async def read_events(connection: Connection, after_seq: int, limit: int) -> list[Event]:
+    """At most `limit` events behind `after_seq`, in order, read inside a caller's transaction."""
+    rows = await connection.all(_READ, after_seq=after_seq, limit=limit)
+    return [Event(seq=row[0], kind=row[1], project_id=row[2], payload=_payload(row[3]), at=row[4]) for row in rows]
+
+
 class Events:
     """The log of numbered events."""
 
@@ -44,14 +50,7 @@ class Events:
 
     async def read(self, after_seq: int, limit: int) -> list[Event]:
         """At most `limit` events behind `after_seq`, in order. A consumer that remembers the last `seq` misses none."""
-
-        async def run(connection: Connection) -> list[Event]:
-            rows = await connection.all(_READ, after_seq=after_seq, limit=limit)
-            return [
-                Event(seq=row[0], kind=row[1], project_id=row[2], payload=_payload(row[3]), at=row[4]) for row in rows
-            ]
-
-        return await self._database.read(run)
+        return await self._database.read(lambda connection: read_events(connection, after_seq, limit))
 
     async def last_seq(self) -> int:
         """The number of the newest event, 0 when there is none: where a new consumer begins that wants no history."""

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from longshore.access.errors import WrongCredentials
@@ -16,7 +17,7 @@ from longshore.access.models import Principal, PrincipalKind
 from longshore.database.connection import Database, Row
 from longshore.database.statement import Statement
 from longshore.identity.hashing import UNUSABLE, Passwords
-from longshore.oci.errors import TooManyRequests
+from longshore.oci.errors import ServiceUnavailable, TooManyRequests
 
 VERIFIED_SECONDS: Final = 300.0
 """How long a password that was right (or wrong) is remembered to be so, as long as the account doesn't change."""
@@ -28,10 +29,12 @@ _WAITING_PER_SOURCE: Final = 8
 # A name wins over an email address, which nobody else can have had first.
 _LOGIN = Statement(
     """
-    SELECT id, username, password_hash, sysadmin, access_version FROM users
+    SELECT id, username, password_hash, sysadmin, access_version, disabled FROM users
     WHERE deleted_at IS NULL AND (username = :name OR email = :name) ORDER BY username <> :name LIMIT 1
     """
 )
+# The password is the same, so logins and tokens stay good; one that was changed meanwhile isn't touched.
+_UPGRADE = Statement("UPDATE users SET password_hash = :password_hash WHERE id = :id AND password_hash = :outdated")
 
 
 class UserCredentials:
@@ -71,9 +74,18 @@ class UserCredentials:
         else:
             stored = None if row is None else row["password_hash"]
             right = await self._check(fingerprint, stored, secret, source)
-        if row is None or not right:
+        if row is None or not right or row["disabled"]:
             raise WrongCredentials(repeated=known)
+        if self._passwords.is_outdated(row["password_hash"]):
+            await self._upgrade(row["id"], row["password_hash"], secret)
         return Principal(PrincipalKind.USER, row["id"], row["username"], bool(row["sysadmin"]), row["access_version"])
+
+    async def _upgrade(self, user_id: int, outdated: str, secret: str) -> None:
+        """Stores what was imported from Harbor in our own form. Whoever logs in doesn't fail if that does."""
+        with suppress(ServiceUnavailable):
+            password_hash = await self._passwords.hash(secret)
+            values = {"id": user_id, "password_hash": password_hash, "outdated": outdated}
+            await self._database.write(lambda transaction: transaction.execute(_UPGRADE, **values))
 
     def _fingerprint(self, row: Row | None, name: str, secret: str) -> bytes:
         account = f"?{name}" if row is None else f"{row['id']}:{row['access_version']}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Argon2id on threads of its own, so that it never stands in the way of a pull."""
+"""Argon2id on threads of its own, never in the way of a pull; and what Harbor had stored, until its first use."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from argon2.low_level import ARGON2_VERSION
 
+from longshore.access.imported import is_imported, matches_imported
 from longshore.oci.errors import ServiceUnavailable
 
 UNUSABLE: Final = "!"
@@ -54,6 +55,11 @@ class Passwords:
         """
         return await self._run(lambda: self._verify(stored or UNUSABLE, password))
 
+    @staticmethod
+    def is_outdated(stored: str) -> bool:
+        """Whether what was stored should be replaced by `hash` as soon as the password is known."""
+        return is_imported(stored)
+
     def close(self) -> None:
         """Ends the threads when they have done what they are at."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -68,6 +74,8 @@ class Passwords:
             self._waiting -= 1
 
     def _verify(self, stored: str, password: str) -> bool:
+        if is_imported(stored):
+            return matches_imported(stored, password)
         if stored == UNUSABLE:
             stored = self._decoy
         try:

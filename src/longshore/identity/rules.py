@@ -46,9 +46,18 @@ def check_new_user(user: NewUser) -> None:
     Raises:
         BadRequest: something isn't acceptable; the message tells what.
     """
-    _check_username(user.username)
-    _check_person(user.email, user.realname, user.comment)
+    check_account(user.username, user.email, user.realname, user.comment)
     check_password(user.password)
+
+
+def check_account(username: str, email: str | None, realname: str, comment: str) -> None:
+    """Accepts what an account is made of besides its password.
+
+    Raises:
+        BadRequest: something isn't acceptable; the message tells what.
+    """
+    _check_username(username)
+    _check_person(email, realname, comment)
 
 
 def check_profile(profile: Profile) -> None:

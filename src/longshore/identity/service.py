@@ -17,10 +17,12 @@ from longshore.database.statement import Statement
 from longshore.events.models import EventKind
 from longshore.events.service import append
 from longshore.identity.hashing import Passwords
-from longshore.identity.models import ADMIN_ID, NewUser, Profile
+from longshore.identity.models import ADMIN_ID, USERS, NewUser, Profile
 from longshore.identity.rules import check_new_user, check_password, check_profile
+from longshore.listing.totals import EVERYWHERE, change_total
 from longshore.oci.errors import BadRequest, Conflict, Denied, NotFound
-from longshore.projects.service import end_memberships
+from longshore.projects.members import end_memberships
+from longshore.projects.models import Entity
 
 _INSERT = Statement(
     """
@@ -30,7 +32,7 @@ _INSERT = Statement(
 )
 _LOCK = Statement(
     """
-    SELECT username, email, realname, comment, sysadmin FROM users WHERE id = :id AND deleted_at IS NULL
+    SELECT username, email, realname, comment, sysadmin, disabled FROM users WHERE id = :id AND deleted_at IS NULL
     FOR NO KEY UPDATE
     """
 )
@@ -48,6 +50,20 @@ _SET_PASSWORD = Statement(
 )
 _SET_SYSADMIN = Statement(
     "UPDATE users SET sysadmin = :sysadmin, updated_at = {now}, access_version = access_version + 1 WHERE id = :id"
+)
+_SET_DISABLED = Statement(
+    "UPDATE users SET disabled = :disabled, updated_at = {now}, access_version = access_version + 1 WHERE id = :id"
+)
+# They are over with the account's version; nobody will look at these rows again.
+_END_LOGINS = (
+    Statement("DELETE FROM sessions WHERE user_id = :user_id"),
+    Statement("DELETE FROM access_tokens WHERE user_id = :user_id"),
+)
+_RAISE = Statement(
+    """
+    UPDATE users SET access_version = access_version + 1, updated_at = {now} WHERE id = :id AND deleted_at IS NULL
+    RETURNING username, sysadmin, disabled
+    """
 )
 _HASH = Statement("SELECT password_hash FROM users WHERE id = :id AND deleted_at IS NULL")
 
@@ -85,6 +101,7 @@ class UserService:
                 password_hash=password_hash,
                 sysadmin=user.sysadmin,
             )
+            await change_total(transaction, USERS, EVERYWHERE, 1)
             payload = {"sysadmin": user.sysadmin}
             await _tell(transaction, EventKind.USER_CREATED, user_id, user.username, by.actor, payload)
             return user_id
@@ -130,7 +147,10 @@ class UserService:
         async def write(transaction: Transaction) -> None:
             row = await _lock(transaction, user_id, by)
             await transaction.execute(_DELETE, id=user_id)
-            await end_memberships(transaction, user_id, actor=by.actor)
+            await change_total(transaction, USERS, EVERYWHERE, -1)
+            for ending in _END_LOGINS:
+                await transaction.execute(ending, user_id=user_id)
+            await end_memberships(transaction, Entity(user_id), by.actor)
             await _tell(transaction, EventKind.USER_DELETED, user_id, row["username"], by.actor)
 
         await self._database.write(write)
@@ -189,6 +209,36 @@ class UserService:
 
         await self._database.write(write)
 
+    async def set_disabled(self, user_id: int, *, disabled: bool, by: Principal = INTERNAL) -> None:
+        """Keeps somebody out, or no longer; every login and token of the user ends, and what the user has stays.
+
+        Raises:
+            Denied: the first administrator can't be disabled, nobody the own account, and robots disable no administrator.
+            NotFound: there is no such user.
+        """
+        if user_id == ADMIN_ID or (by.kind is PrincipalKind.USER and by.id == user_id):
+            raise Denied("The first administrator can't be disabled, and nobody can disable the own account.")
+
+        async def write(transaction: Transaction) -> None:
+            row = await _lock(transaction, user_id, by)
+            if bool(row["disabled"]) is not disabled:
+                await transaction.execute(_SET_DISABLED, id=user_id, disabled=disabled)
+                await _tell_update(transaction, user_id, row, by.actor, ["disabled"], disabled=disabled)
+
+        await self._database.write(write)
+
+
+async def tell_groups_changed(transaction: Transaction, user_id: int, *, actor: str) -> None:
+    """Ends logins, tokens and sessions of a user who joined or left groups of users in this transaction.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    row = await transaction.one(_RAISE, id=user_id)
+    if row is None:
+        raise _missing(user_id)
+    await _tell_update(transaction, user_id, row, actor, ["groups"])
+
 
 def _refuse_robot(by: Principal) -> None:
     """Keeps robots from ruling: one that may change users could otherwise make itself the registry's owner in two requests."""
@@ -206,9 +256,9 @@ async def _lock(transaction: Transaction, user_id: int, by: Principal) -> Row:
 
 
 async def _tell_update(
-    transaction: Transaction, user_id: int, row: Row, actor: str, changed: list[str], *, sysadmin: bool | None = None
+    transaction: Transaction, user_id: int, row: Row, actor: str, changed: list[str], **now: bool
 ) -> None:
-    payload = {"changed": changed, "sysadmin": bool(row["sysadmin"]) if sysadmin is None else sysadmin}
+    payload = {"changed": changed, "sysadmin": bool(row["sysadmin"]), "disabled": bool(row["disabled"]), **now}
     await _tell(transaction, EventKind.USER_UPDATED, user_id, row["username"], actor, payload)
 
 

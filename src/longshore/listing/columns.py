@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final, Protocol
 
 from longshore.listing.models import AllOf, AnyOf, Condition, Exact, Fuzzy, Range
@@ -16,6 +17,7 @@ from longshore.oci.errors import BadRequest
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}")
 _LARGEST: Final = 2**63 - 1
 _TRUE: Final = frozenset({"true", "1", "t", "yes"})
+_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 _FALSE: Final = frozenset({"false", "0", "f", "no"})
 
 Where = tuple[str, dict[str, Any]]
@@ -90,7 +92,7 @@ class Column:
             case Fuzzy(text):
                 if self.kind is not Kind.TEXT:
                     raise BadRequest(f"q: {key} is {self.kind.value}, so =~ doesn't work on it. Use {key}=value.")
-                return f"lower({self.sql}) LIKE :{name} ESCAPE '!'", {name: like(text)}
+                return f"lower(({self.sql}) COLLATE \"C\") LIKE :{name} ESCAPE '!'", {name: like(text)}
             case Range(low, high):
                 return self._between(key, low, high, name)
             case AnyOf(texts):
@@ -134,8 +136,11 @@ def parse_value(key: str, text: str, kind: Kind) -> str | int | bool:
 
 
 def like(part: str) -> str:
-    """The pattern for `LIKE … ESCAPE '!'` that finds a part of a text in lower case."""
-    escaped = part.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
+    """The pattern for `LIKE … ESCAPE '!'` that finds a part of a text in lower case.
+
+    Of ASCII letters only: other letters are found as they are written, which both databases do alike whatever their locale.
+    """
+    escaped = part.translate(_LOWER).replace("!", "!!").replace("%", "!%").replace("_", "!_")
     return f"%{escaped}%"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Fuzzy:
-    """`key=~value`: has it somewhere, in any case."""
+    """`key=~value`: has it somewhere, in any case of ASCII letters."""
 
     text: str
 
@@ -69,3 +70,24 @@ class Wanted:
 
 EVERYTHING = Wanted()
 """No condition, in the order of the list itself."""
+
+
+class Place(int):
+    """An offset that goes along with who reads a whole list: it learns where the last read ended.
+
+    Whatever is added or removed meanwhile, no item that stays is shown twice or left out.
+
+    Attributes:
+        total: How many items the list had at the first read.
+        behind: What the last item that was read is sorted by.
+    """
+
+    total: int | None
+    behind: tuple[Any, ...] | None
+
+    def __new__(cls, offset: int = 0, before: Place | None = None) -> Self:
+        """The offset; `before` is the place that has been at the items before it."""
+        made = super().__new__(cls, offset)
+        made.total = None if before is None else before.total
+        made.behind = None if before is None else before.behind
+        return made

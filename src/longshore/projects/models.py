@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -31,6 +32,16 @@ class Role(Enum):
         first, *others = self.stored.split("_")
         return first + "".join(part.capitalize() for part in others)
 
+    @property
+    def strength(self) -> int:
+        """Larger for a role that may do more: each may do what the weaker ones may."""
+        return _STRENGTHS[self]
+
+    @classmethod
+    def strongest(cls, roles: Iterable[Role]) -> Role | None:
+        """The role that decides for somebody who has all of them; None for none."""
+        return max(roles, key=lambda role: role.strength, default=None)
+
     @classmethod
     def from_stored(cls, name: str) -> Role:
         """The role that a row of `project_members` names."""
@@ -51,6 +62,13 @@ class Role(Enum):
         )
 
 
+_STRENGTHS: Final = {
+    Role.PROJECT_ADMIN: 5,
+    Role.MAINTAINER: 4,
+    Role.DEVELOPER: 3,
+    Role.GUEST: 2,
+    Role.LIMITED_GUEST: 1,
+}
 _ROLES_BY_NAME: Final = {role.name.lower(): role for role in Role}
 
 SPARSE: Final = ("none", "children", "any")
@@ -91,14 +109,32 @@ class Project:
         return ProjectFacts(self.id, self.name, self.public, self.sparse, self.access_version)
 
 
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """Who is a member: a user, or a group of users; by number."""
+
+    id: int
+    is_group: bool = False
+
+    @property
+    def user_id(self) -> int | None:
+        """The user's number; None for a group."""
+        return None if self.is_group else self.id
+
+    @property
+    def group_id(self) -> int | None:
+        """The group's number; None for a user."""
+        return self.id if self.is_group else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A user's membership of a project; `created_at` in microseconds since 1970."""
+    """The membership of a user or of a group of users in a project; `created_at` in microseconds since 1970."""
 
     id: int
     project_id: int
-    user_id: int
-    username: str
+    entity: Entity
+    name: str
     role: Role
     created_at: int
 

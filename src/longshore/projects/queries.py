@@ -11,60 +11,74 @@ from collections.abc import Collection
 
 from longshore.database.connection import Connection, Database, Row
 from longshore.database.statement import Statement
-from longshore.listing.columns import Column, Kind
-from longshore.listing.models import EVERYTHING, Wanted
+from longshore.listing.columns import Column
+from longshore.listing.models import EVERYTHING, Exact, Wanted
 from longshore.listing.statements import List
 from longshore.oci.names import ProjectName
-from longshore.projects.models import Member, Project, ProjectFacts, Role, Visibility
+from longshore.projects.lists import COLUMNS, JOINED, read_page
+from longshore.projects.members import total_name
+from longshore.projects.models import Entity, Member, Project, ProjectFacts, Role, Visibility
 
 _FACTS = "SELECT id, name, public, sparse, access_version FROM projects WHERE deleted_at IS NULL"
 _FACTS_BY_NAME = Statement(f"{_FACTS} AND name = :name")
 _FACTS_BY_ID = Statement(f"{_FACTS} AND id = :id")
-_ROLE = Statement("SELECT role FROM project_members WHERE project_id = :project_id AND user_id = :user_id")
-_PROJECTS_OF_MEMBER = Statement("SELECT project_id FROM project_members WHERE user_id = :user_id")
+_NAMES = Statement("SELECT id, name FROM projects WHERE id = ANY(:ids)")
+_LIVING_NAMES = Statement("SELECT id, name FROM projects WHERE id = ANY(:ids) AND deleted_at IS NULL")
+# What a user may do comes from its own membership and from those of its groups.
+_ROLE = Statement(
+    """
+    SELECT role FROM project_members WHERE project_id = :project_id AND user_id = :user_id
+    UNION ALL SELECT m.role FROM user_group_members g
+    JOIN project_members m ON m.group_id = g.group_id AND m.project_id = :project_id WHERE g.user_id = :user_id
+    """
+)
+_PROJECTS_OF_MEMBER = Statement(
+    """
+    SELECT project_id FROM project_members WHERE user_id = :user_id
+    UNION SELECT m.project_id FROM user_group_members g JOIN project_members m ON m.group_id = g.group_id
+    WHERE g.user_id = :user_id
+    """
+)
 
-_COLUMNS = """
-    SELECT p.id, p.name, p.owner_id, coalesce(u.username, '') AS owner_name, p.public, p.sparse, p.quota_bytes,
-           s.used_bytes, s.repository_count, p.access_version, p.created_at, p.updated_at
-"""
-_JOINED = "JOIN project_usage s ON s.project_id = p.id LEFT JOIN users u ON u.id = p.owner_id"
-_PROJECT = f"{_COLUMNS} FROM projects p {_JOINED} WHERE p.deleted_at IS NULL"
+_PROJECT = f"{COLUMNS} FROM projects p {JOINED} WHERE p.deleted_at IS NULL"
 _PROJECT_BY_NAME = Statement(f"{_PROJECT} AND p.name = :name")
 _PROJECT_BY_ID = Statement(f"{_PROJECT} AND p.id = :id")
-# All that the list is filtered by, but the name of the owner, is in the index ix_projects_listing.
-_LIST = List(
-    source="projects p",
-    scope="p.deleted_at IS NULL AND (:everything OR (:public_too AND p.public) OR p.id = ANY(:project_ids))",
-    key="p.id",
-    columns={
-        "name": Column("p.name", unique=True),
-        "project_id": Column("p.id", Kind.NUMBER, unique=True),
-        "public": Column("p.public", Kind.FLAG),
-        "owner_id": Column("coalesce(p.owner_id, 0)", Kind.NUMBER),
-        "owner": Column(
-            "coalesce((SELECT username FROM users WHERE id = p.owner_id AND deleted_at IS NULL), '')", sorts=False
-        ),
-        "creation_time": Column("p.created_at", Kind.TIME),
-        "update_time": Column("p.updated_at", Kind.TIME),
-    },
-    order="name",
-    rows=f"{_COLUMNS} FROM page JOIN projects p ON p.id = page.id {_JOINED}",
-)
 
-_MEMBER = """
-    SELECT m.id, m.project_id, m.user_id, u.username, m.role, m.created_at
-    FROM project_members m JOIN users u ON u.id = m.user_id WHERE m.project_id = :project_id
-"""
-_MEMBER_BY_ID = Statement(f"{_MEMBER} AND m.id = :id")
-_MEMBER_PAGE = Statement(
-    f"{_MEMBER} AND (:name = '' OR u.username = :name) ORDER BY u.username LIMIT :limit OFFSET :offset"
+_MEMBER = "SELECT m.id, m.project_id, m.user_id, m.group_id, m.name, m.role, m.created_at"
+_MEMBER_BY_ID = Statement(f"{_MEMBER} FROM project_members m WHERE m.project_id = :project_id AND m.id = :id")
+_MEMBER_OF = Statement(
+    f"{_MEMBER} FROM project_members m WHERE m.project_id = :project_id AND m.user_id = :user_id"
+    f" UNION ALL {_MEMBER} FROM project_members m WHERE m.project_id = :project_id AND m.group_id = :group_id"
 )
-_MEMBER_COUNT = Statement("SELECT count(*) FROM project_members WHERE project_id = :project_id")
-_COUNTS = Statement("SELECT role, count(*) FROM project_members WHERE project_id = :project_id GROUP BY role")
-_ROLES = Statement("SELECT project_id, role FROM project_members WHERE user_id = :user_id AND project_id = ANY(:ids)")
+_TOTALS = ", ".join(f"'{total_name(role)}'" for role in Role)
+_NUMBERS = f"FROM list_totals WHERE scope_id = :project_id AND list IN ({_TOTALS})"
+_MEMBERS = List(
+    source="project_members m",
+    scope="m.project_id = :project_id",
+    key="m.id",
+    columns={"entity_name": Column("m.name")},
+    order="entity_name",
+    rows=f"{_MEMBER} FROM page JOIN project_members m ON m.id = page.id",
+    total=f"SELECT CAST(coalesce(sum(total), 0) AS BIGINT) {_NUMBERS}",
+)
+_COUNTS = Statement(f"SELECT list, total {_NUMBERS}")
+_ROLES = Statement(
+    """
+    SELECT project_id, role FROM project_members WHERE user_id = :user_id AND project_id = ANY(:ids)
+    UNION SELECT m.project_id, m.role FROM user_group_members g
+    JOIN project_members m ON m.group_id = g.group_id AND m.project_id = ANY(:ids) WHERE g.user_id = :user_id
+    """
+)
 _SETTINGS = Statement(
     "SELECT project_id, name, value FROM project_metadata WHERE project_id = ANY(:ids) ORDER BY project_id, name"
 )
+
+
+async def names_of(connection: Connection, project_ids: Collection[int]) -> dict[int, str]:
+    """The names of projects by their numbers, also of deleted ones; those that are purged are left out."""
+    if not project_ids:
+        return {}
+    return {row[0]: row[1] for row in await connection.all(_NAMES, ids=sorted(project_ids))}
 
 
 class ProjectQueries:
@@ -84,14 +98,14 @@ class ProjectQueries:
         return None if row is None else _facts(row)
 
     async def role(self, project_id: int, user_id: int) -> Role | None:
-        """The user's role in the project; None for who isn't a member."""
-        stored = await self._database.read(
-            lambda connection: connection.value(_ROLE, project_id=project_id, user_id=user_id)
+        """The strongest role that the user has in the project, itself or by its groups; None for who isn't a member."""
+        rows = await self._database.read(
+            lambda connection: connection.all(_ROLE, project_id=project_id, user_id=user_id)
         )
-        return None if stored is None else Role.from_stored(stored)
+        return Role.strongest(Role.from_stored(row[0]) for row in rows)
 
     async def projects_of_member(self, user_id: int) -> frozenset[int]:
-        """The numbers of all projects the user is a member of."""
+        """The numbers of all projects the user is a member of, itself or by its groups."""
         rows = await self._database.read(lambda connection: connection.all(_PROJECTS_OF_MEMBER, user_id=user_id))
         return frozenset(row[0] for row in rows)
 
@@ -120,15 +134,7 @@ class ProjectQueries:
         """
 
         async def read(connection: Connection) -> tuple[list[Project], int]:
-            rows, total = await _LIST.page(
-                connection,
-                wanted,
-                offset=offset,
-                limit=limit,
-                everything=visibility.everything,
-                public_too=visibility.public,
-                project_ids=sorted(visibility.project_ids),
-            )
+            rows, total = await read_page(connection, visibility, wanted, offset=offset, limit=limit)
             return [_project(row) for row in rows], total
 
         return await self._database.read(read)
@@ -143,28 +149,53 @@ class ProjectQueries:
     async def members(
         self, project_id: int, *, name: str = "", offset: int = 0, limit: int = 100
     ) -> tuple[list[Member], int]:
-        """The members behind the first `offset` by username, at most `limit`, and how many the project has in all.
+        """The members behind the first `offset` by name, at most `limit`, and how many the project has in all.
 
-        `name` selects one exactly and, as in Harbor, doesn't change the count.
+        `name` selects those of exactly that name and, as in Harbor, doesn't change the count.
         """
+        wanted = Wanted({"entity_name": Exact(name)}) if name else EVERYTHING
 
         async def read(connection: Connection) -> tuple[list[Member], int]:
-            rows = await connection.all(_MEMBER_PAGE, project_id=project_id, name=name, offset=offset, limit=limit)
-            return [_member(row) for row in rows], await connection.value(_MEMBER_COUNT, project_id=project_id)
+            rows, total = await _MEMBERS.page(connection, wanted, offset=offset, limit=limit, project_id=project_id)
+            if name:
+                total = await _MEMBERS.total(connection, EVERYTHING, project_id=project_id)
+            return [_member(row) for row in rows], total
 
         return await self._database.read(read)
+
+    async def membership(self, project_id: int, entity: Entity) -> Member | None:
+        """The membership of that very user or group; None when it has none of its own."""
+        row = await self._database.read(
+            lambda connection: connection.one(
+                _MEMBER_OF, project_id=project_id, user_id=entity.user_id or 0, group_id=entity.group_id or 0
+            )
+        )
+        return None if row is None else _member(row)
 
     async def member_counts(self, project_id: int) -> dict[Role, int]:
         """How many members of the project have each role; roles that nobody has are left out."""
         rows = await self._database.read(lambda connection: connection.all(_COUNTS, project_id=project_id))
-        return {Role.from_stored(row[0]): row[1] for row in rows}
+        totals = {row[0]: row[1] for row in rows}
+        return {role: totals[total_name(role)] for role in Role if totals.get(total_name(role))}
 
-    async def roles_of(self, user_id: int, project_ids: Collection[int]) -> dict[int, Role]:
-        """The user's roles in those of the projects that it is a member of, by their numbers."""
+    async def roles_of(self, user_id: int, project_ids: Collection[int]) -> dict[int, tuple[Role, ...]]:
+        """The user's roles, the strongest first, in those of the projects that it is a member of, by their numbers."""
         rows = await self._database.read(
             lambda connection: connection.all(_ROLES, user_id=user_id, ids=list(project_ids))
         )
-        return {row[0]: Role.from_stored(row[1]) for row in rows}
+        roles: dict[int, list[Role]] = {}
+        for row in rows:
+            roles.setdefault(row[0], []).append(Role.from_stored(row[1]))
+        return {
+            project_id: tuple(sorted(found, key=lambda role: -role.strength)) for project_id, found in roles.items()
+        }
+
+    async def living_names(self, project_ids: Collection[int]) -> dict[int, str]:
+        """The names of those of the projects that exist, by their numbers."""
+        if not project_ids:
+            return {}
+        rows = await self._database.read(lambda connection: connection.all(_LIVING_NAMES, ids=list(project_ids)))
+        return {row[0]: row[1] for row in rows}
 
     async def settings_of(self, project_ids: Collection[int]) -> dict[int, dict[str, str]]:
         """The string settings that were ever set, by name, of each of the projects that has any, by its number.
@@ -208,8 +239,8 @@ def _member(row: Row) -> Member:
     return Member(
         id=row["id"],
         project_id=row["project_id"],
-        user_id=row["user_id"],
-        username=row["username"],
+        entity=Entity(row["user_id"]) if row["group_id"] is None else Entity(row["group_id"], is_group=True),
+        name=row["name"],
         role=Role.from_stored(row["role"]),
         created_at=row["created_at"],
     )

@@ -9,15 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from longshore.database.connection import Database, Row, Transaction
+from longshore.database.connection import Database, Transaction
 from longshore.database.errors import UniqueViolation
 from longshore.database.statement import Statement
 from longshore.events.models import EventKind
 from longshore.events.service import append
-from longshore.oci.errors import BadRequest, Conflict, NotFound
+from longshore.oci.errors import BadRequest, Conflict
 from longshore.oci.names import ProjectName
-from longshore.projects.models import SPARSE, Role
+from longshore.projects.allowlists import Allowlist, set_allowlist
+from longshore.projects.members import (
+    change_member,
+    insert_member,
+    missing,
+    raise_version,
+    remove_member,
+    require_entity,
+)
+from longshore.projects.models import SPARSE, Entity, Role
 from longshore.projects.settings import PUBLIC, parse_boolean, parse_setting
+from longshore.registry import totals
 from longshore.registry.periods import Periods
 from longshore.registry.project_deletion import ProjectDeletion
 
@@ -30,18 +40,7 @@ _INSERT = Statement(
     """
 )
 _INSERT_USAGE = Statement("INSERT INTO project_usage (project_id) VALUES (:project_id)")
-_INSERT_MEMBER = Statement(
-    """
-    INSERT INTO project_members (project_id, user_id, role, created_at)
-    VALUES (:project_id, :user_id, :role, {now}) RETURNING id
-    """
-)
-_USER = Statement("SELECT id FROM users WHERE id = :id AND deleted_at IS NULL FOR SHARE")
-_RAISE = Statement(
-    "UPDATE projects SET access_version = access_version + 1, updated_at = {now} WHERE id = :id AND deleted_at IS NULL"
-)
-_PROJECT = Statement("SELECT id FROM projects WHERE id = :id AND deleted_at IS NULL")
-_PUBLISH = Statement("UPDATE projects SET public = :public WHERE id = :id")
+_PUBLISH = Statement("UPDATE projects SET public = :public WHERE id = :id AND public <> :public")
 _SET_SPARSE = Statement(
     "UPDATE projects SET sparse = :sparse, access_version = access_version + 1, updated_at = {now}"
     " WHERE id = :id AND deleted_at IS NULL"
@@ -52,15 +51,12 @@ _SET = Statement(
     ON CONFLICT (project_id, name) DO UPDATE SET value = excluded.value
     """
 )
+_ADD = Statement(
+    "INSERT INTO project_metadata (project_id, name, value) VALUES (:project_id, :name, :value)"
+    " ON CONFLICT (project_id, name) DO NOTHING"
+)
+_CHANGE = Statement("UPDATE project_metadata SET value = :value WHERE project_id = :project_id AND name = :name")
 _UNSET = Statement("DELETE FROM project_metadata WHERE project_id = :project_id AND name = :name")
-_CHANGE_ROLE = Statement("UPDATE project_members SET role = :role WHERE id = :id AND project_id = :project_id")
-_REMOVE = Statement("DELETE FROM project_members WHERE id = :id AND project_id = :project_id")
-_MEMBER = """
-    SELECT m.id, m.user_id, u.username, m.role, m.project_id FROM project_members m JOIN users u ON u.id = m.user_id
-"""
-_MEMBER_BY_ID = Statement(f"{_MEMBER} WHERE m.id = :id AND m.project_id = :project_id")
-_MEMBERSHIPS = Statement(f"{_MEMBER} WHERE m.user_id = :user_id ORDER BY m.project_id")
-_REMOVE_USER = Statement("DELETE FROM project_members WHERE user_id = :user_id")
 
 
 class ProjectService:
@@ -84,6 +80,7 @@ class ProjectService:
         sparse: str = "none",
         quota_bytes: int | None = None,
         settings: Mapping[str, str] | None = None,
+        allowlist: Allowlist | None = None,
         actor: str = _ITSELF,
     ) -> int:
         """Makes a project, whose owner becomes its administrator, and returns its number.
@@ -99,12 +96,14 @@ class ProjectService:
 
         async def write(transaction: Transaction) -> int:
             if owner_id is not None:
-                await _require_user(transaction, owner_id)
+                await require_entity(transaction, Entity(owner_id))
             project_id = await insert_project(
                 transaction, name, owner_id=owner_id, public=public, sparse=sparse, quota_bytes=quota_bytes, actor=actor
             )
             for key, value in parsed.items():
                 await transaction.execute(_SET, project_id=project_id, name=key, value=value)
+            if allowlist is not None:
+                await set_allowlist(transaction, project_id, allowlist)
             return project_id
 
         try:
@@ -132,7 +131,7 @@ class ProjectService:
 
         async def write(transaction: Transaction) -> None:
             if not await transaction.execute(_SET_SPARSE, id=project_id, sparse=sparse):
-                raise _missing(project_id)
+                raise missing(project_id)
             await _tell_update(transaction, project_id, ["sparse"], actor)
 
         await self._database.write(write)
@@ -145,8 +144,15 @@ class ProjectService:
         """
         await self.set_settings(project_id, {PUBLIC: "true" if public else "false"}, actor=actor)
 
-    async def set_settings(self, project_id: int, settings: Mapping[str, str], *, actor: str = _ITSELF) -> None:
-        """Sets some settings, `public` among them, and leaves the others as they are.
+    async def set_settings(
+        self,
+        project_id: int,
+        settings: Mapping[str, str],
+        *,
+        allowlist: Allowlist | None = None,
+        actor: str = _ITSELF,
+    ) -> None:
+        """Sets some settings, `public` among them, and leaves the others as they are; an allowlist replaces the old one.
 
         Raises:
             BadRequest: one isn't acceptable.
@@ -156,14 +162,56 @@ class ProjectService:
         public = parsed.pop(PUBLIC, None)
 
         async def write(transaction: Transaction) -> None:
-            await _raise_version(transaction, project_id)
-            if public is not None:
-                await transaction.execute(_PUBLISH, id=project_id, public=parse_boolean(PUBLIC, public))
+            await raise_version(transaction, project_id)
             for key, value in parsed.items():
                 await transaction.execute(_SET, project_id=project_id, name=key, value=value)
-            await _tell_update(transaction, project_id, settings, actor)
+            if allowlist is not None:
+                await set_allowlist(transaction, project_id, allowlist)
+            changed = [*settings, *(["cve_allowlist"] if allowlist is not None else [])]
+            await _tell_update(transaction, project_id, changed, actor)
+            if public is not None:
+                await _publish(transaction, project_id, public=parse_boolean(PUBLIC, public))
 
         await self._database.write(write)
+
+    async def add_setting(self, project_id: int, name: str, value: str, *, actor: str = _ITSELF) -> None:
+        """Sets a setting that wasn't set. A project always has `public`.
+
+        Raises:
+            BadRequest: it isn't acceptable.
+            Conflict: it is set already.
+            NotFound: there is no such project.
+        """
+        parsed = parse_setting(name, value)
+
+        async def write(transaction: Transaction) -> None:
+            await raise_version(transaction, project_id)
+            if name == PUBLIC or not await transaction.execute(_ADD, project_id=project_id, name=name, value=parsed):
+                raise Conflict(f"The setting {name} of the project is set already. Change it by PUT.")
+            await _tell_update(transaction, project_id, [name], actor)
+
+        await self._database.write(write)
+
+    async def change_setting(self, project_id: int, name: str, value: str, *, actor: str = _ITSELF) -> bool:
+        """Changes a setting that was set; tells whether it was.
+
+        Raises:
+            BadRequest: it isn't acceptable.
+            NotFound: there is no such project.
+        """
+        parsed = parse_setting(name, value)
+        if name == PUBLIC:
+            await self.set_settings(project_id, {PUBLIC: parsed}, actor=actor)
+            return True
+
+        async def write(transaction: Transaction) -> bool:
+            if not await transaction.execute(_CHANGE, project_id=project_id, name=name, value=parsed):
+                return False
+            await raise_version(transaction, project_id)
+            await _tell_update(transaction, project_id, [name], actor)
+            return True
+
+        return await self._database.write(write)
 
     async def unset(self, project_id: int, name: str, *, actor: str = _ITSELF) -> None:
         """Removes a setting; removing what isn't there changes nothing. A project without `public` is private.
@@ -177,28 +225,28 @@ class ProjectService:
 
         async def write(transaction: Transaction) -> None:
             if await transaction.execute(_UNSET, project_id=project_id, name=name):
-                await _raise_version(transaction, project_id)
+                await raise_version(transaction, project_id)
                 await _tell_update(transaction, project_id, [name], actor)
 
         await self._database.write(write)
 
-    async def add_member(self, project_id: int, user_id: int, role: Role, *, actor: str = _ITSELF) -> int:
-        """Makes a user a member and returns the number of the membership.
+    async def add_member(self, project_id: int, entity: Entity | int, role: Role, *, actor: str = _ITSELF) -> int:
+        """Makes a user (also by number alone) or a group a member, and returns the number of the membership.
 
         Raises:
-            Conflict: the user is a member already.
-            NotFound: there is no such project or user.
+            Conflict: it is a member already.
+            NotFound: there is no such project, user or group.
         """
+        whom = Entity(entity) if isinstance(entity, int) else entity
 
         async def write(transaction: Transaction) -> int:
-            await _raise_version(transaction, project_id)
-            await _require_user(transaction, user_id)
-            return await _insert_member(transaction, project_id, user_id, role, actor)
+            await raise_version(transaction, project_id)
+            return await insert_member(transaction, project_id, whom, role, actor)
 
         try:
             return await self._database.write(write)
         except UniqueViolation:
-            raise Conflict("The user is a member of this project already. Change the role instead.") from None
+            raise already_member(whom) from None
 
     async def change_role(self, project_id: int, member_id: int, role: Role, *, actor: str = _ITSELF) -> bool:
         """Gives a member another role; tells whether there was such a member.
@@ -206,17 +254,9 @@ class ProjectService:
         Raises:
             NotFound: there is no such project.
         """
-
-        async def write(transaction: Transaction) -> bool:
-            row = await _find_member(transaction, project_id, member_id)
-            if row is None or not await transaction.execute(
-                _CHANGE_ROLE, id=member_id, project_id=project_id, role=role.stored
-            ):
-                return False
-            await _tell_member(transaction, EventKind.MEMBER_UPDATED, row, role, actor)
-            return True
-
-        return await self._database.write(write)
+        return await self._database.write(
+            lambda transaction: change_member(transaction, project_id, member_id, role, actor)
+        )
 
     async def remove_member(self, project_id: int, member_id: int, *, actor: str = _ITSELF) -> bool:
         """Ends a membership; tells whether there was one.
@@ -224,15 +264,13 @@ class ProjectService:
         Raises:
             NotFound: there is no such project.
         """
+        return await self._database.write(lambda transaction: remove_member(transaction, project_id, member_id, actor))
 
-        async def write(transaction: Transaction) -> bool:
-            row = await _find_member(transaction, project_id, member_id)
-            if row is None or not await transaction.execute(_REMOVE, id=member_id, project_id=project_id):
-                return False
-            await _tell_member(transaction, EventKind.MEMBER_REMOVED, row, Role.from_stored(row["role"]), actor)
-            return True
 
-        return await self._database.write(write)
+def already_member(entity: Entity) -> Conflict:
+    """The answer when somebody is made a member twice."""
+    whom = "group" if entity.is_group else "user"
+    return Conflict(f"The {whom} is a member of this project already. Change the role instead.")
 
 
 async def insert_project(
@@ -253,65 +291,20 @@ async def insert_project(
     payload = {"project": name.value, "public": public, "owner_id": owner_id, "actor": actor}
     await append(transaction, kind=EventKind.PROJECT_CREATED, project_id=project_id, payload=payload)
     if owner_id is not None:
-        await _insert_member(transaction, project_id, owner_id, Role.PROJECT_ADMIN, actor)
+        await insert_member(transaction, project_id, Entity(owner_id), Role.PROJECT_ADMIN, actor)
+    await totals.count_project(transaction, project_id, 1)
     return project_id
 
 
-async def end_memberships(transaction: Transaction, user_id: int, *, actor: str) -> None:
-    """Ends all memberships of a user who goes."""
-    for row in await transaction.all(_MEMBERSHIPS, user_id=user_id):
-        await transaction.execute(_RAISE, id=row["project_id"])
-        await _tell_member(transaction, EventKind.MEMBER_REMOVED, row, Role.from_stored(row["role"]), actor)
-    await transaction.execute(_REMOVE_USER, user_id=user_id)
-
-
-async def _find_member(transaction: Transaction, project_id: int, member_id: int) -> Row | None:
-    """The member before it changes. The project's version rises, and locks it, only if there is something to change."""
-    row = await transaction.one(_MEMBER_BY_ID, id=member_id, project_id=project_id)
-    if row is not None:
-        await _raise_version(transaction, project_id)
-    elif await transaction.value(_PROJECT, id=project_id) is None:
-        raise _missing(project_id)
-    return row
-
-
-async def _insert_member(transaction: Transaction, project_id: int, user_id: int, role: Role, actor: str) -> int:
-    member_id: int = await transaction.value(_INSERT_MEMBER, project_id=project_id, user_id=user_id, role=role.stored)
-    (row,) = await transaction.all(_MEMBER_BY_ID, id=member_id, project_id=project_id)
-    await _tell_member(transaction, EventKind.MEMBER_ADDED, row, role, actor)
-    return member_id
-
-
-async def _tell_member(transaction: Transaction, kind: EventKind, row: Row, role: Role, actor: str) -> None:
-    payload = {
-        "member_id": row["id"],
-        "user_id": row["user_id"],
-        "username": row["username"],
-        "role": role.title,
-        "actor": actor,
-    }
-    await append(transaction, kind=kind, project_id=row["project_id"], payload=payload)
+async def _publish(transaction: Transaction, project_id: int, *, public: bool) -> None:
+    if await transaction.execute(_PUBLISH, id=project_id, public=public):
+        await totals.count_publicity(transaction, project_id, public=public)
 
 
 async def _tell_update(transaction: Transaction, project_id: int, changed: Iterable[str], actor: str) -> None:
     if names := sorted(changed):
         payload = {"changed": names, "actor": actor}
         await append(transaction, kind=EventKind.PROJECT_UPDATED, project_id=project_id, payload=payload)
-
-
-async def _require_user(transaction: Transaction, user_id: int) -> None:
-    # Shared, so that a user who is being deleted either is gone here or loses this membership too.
-    if await transaction.value(_USER, id=user_id) is None:
-        raise NotFound(f"There is no user {user_id}.")
-
-
-async def _raise_version(transaction: Transaction, project_id: int) -> None:
-    if not await transaction.execute(_RAISE, id=project_id):
-        raise _missing(project_id)
-
-
-def _missing(project_id: int) -> NotFound:
-    return NotFound(f"There is no project {project_id}.")
 
 
 def _check_sparse(sparse: str) -> None:

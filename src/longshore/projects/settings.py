@@ -9,6 +9,7 @@ from typing import Final
 from longshore.oci.errors import BadRequest
 
 PUBLIC: Final = "public"
+RETENTION: Final = "retention_id"
 _BOOLEANS: Final = frozenset(
     {
         PUBLIC,
@@ -51,7 +52,9 @@ def parse_setting(name: str, value: str) -> str:
         if len(value) > _LONGEST_PATTERN:
             raise BadRequest(f"The pattern has {len(value)} characters: {_LONGEST_PATTERN} are the most.")
         return value
-    raise BadRequest(f"invalid key: {name[:100]!a}. There is no such setting of a project.")
+    if name == RETENTION:
+        raise BadRequest(f"invalid key: {name}. It is set by the retention policy of the project.")
+    raise BadRequest(f"invalid key: {name[:100]}. There is no such setting of a project.")
 
 
 def parse_boolean(name: str, value: str) -> bool:

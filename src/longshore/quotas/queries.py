@@ -8,7 +8,9 @@ from longshore.database.statement import Statement
 from longshore.listing.columns import Column, Kind
 from longshore.listing.models import EVERYTHING, Wanted
 from longshore.listing.statements import List
+from longshore.listing.totals import total_of
 from longshore.quotas.models import Quota
+from longshore.registry.totals import PROJECTS
 
 _COLUMNS = """
     SELECT p.id, p.name, coalesce(u.username, '') AS owner_name, p.quota_bytes, s.used_bytes,
@@ -19,7 +21,7 @@ _JOINED = "JOIN project_usage s ON s.project_id = p.id LEFT JOIN users u ON u.id
 _BY_ID = Statement(f"{_COLUMNS} FROM projects p {_JOINED} WHERE p.id = :id AND p.deleted_at IS NULL")
 _LIST = List(
     source="projects p",
-    scope="p.deleted_at IS NULL",
+    scope="p.deleted_at IS NULL AND p.id > 0",
     key="p.id",
     columns={
         "id": Column("p.id", Kind.NUMBER, unique=True),
@@ -35,6 +37,7 @@ _LIST = List(
     },
     order="-creation_time",
     rows=f"{_COLUMNS} FROM page JOIN projects p ON p.id = page.id {_JOINED}",
+    total=total_of(PROJECTS),
 )
 
 

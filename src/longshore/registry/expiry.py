@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from longshore.database.connection import Connection, Database, Transaction
 from longshore.database.errors import ForeignKeyViolation
 from longshore.database.statement import Statement
+from longshore.registry import totals
 from longshore.registry.locking import lock_by_id
 from longshore.registry.periods import Periods
 from longshore.registry.step import MINUTE, Progress, QueueStep, Step, count_due
@@ -66,7 +67,6 @@ _PURGED = """
 _PURGED_PROJECTS = Statement(f"SELECT id FROM projects WHERE {_PURGED} ORDER BY purge_after LIMIT :limit")
 _PURGED_DEPTH = Statement(f"SELECT count(*) FROM (SELECT 1 FROM projects WHERE {_PURGED} LIMIT :limit) AS due")
 # The totals of the lists below a project (`longshore.listing.totals`), whose items go with it.
-_DROP_TOTALS = Statement("DELETE FROM list_totals WHERE scope_id = :project_id AND list IN ('labels', 'robots')")
 _DROP_PROJECT = Statement(f"DELETE FROM projects WHERE id = :project_id AND {_PURGED}")
 
 
@@ -197,7 +197,7 @@ class PurgedProjects(QueueStep[int]):
         async def run(transaction: Transaction) -> int:
             dropped = await transaction.execute(_DROP_PROJECT, project_id=item)
             if dropped:
-                await transaction.execute(_DROP_TOTALS, project_id=item)
+                await totals.forget_project(transaction, item)
             return dropped
 
         return Progress(handled=await self._database.write(run))

@@ -192,6 +192,23 @@ INVARIANTS: tuple[Invariant, ...] = (
         """,
     ),
     _invariant(
+        "totals",
+        "How many projects and repositories there are, in all and public, is what a count tells.",
+        """
+        SELECT known.name || ' ' || known.counted AS offender FROM (
+            SELECT 'projects' AS name, (SELECT count(*) FROM projects WHERE deleted_at IS NULL) AS counted
+            UNION ALL SELECT 'projects.public', (SELECT count(*) FROM projects WHERE deleted_at IS NULL AND public)
+            UNION ALL SELECT 'repositories',
+                (SELECT count(*) FROM repositories WHERE deleted_at IS NULL AND listed_at IS NOT NULL)
+            UNION ALL SELECT 'repositories.public',
+                (SELECT count(*) FROM repositories r JOIN projects p ON p.id = r.project_id
+                WHERE r.deleted_at IS NULL AND r.listed_at IS NOT NULL AND p.public)
+        ) AS known
+        WHERE known.counted <> coalesce(
+            (SELECT total FROM list_totals t WHERE t.list = known.name AND t.scope_id = 0), 0)
+        """,
+    ),
+    _invariant(
         "artifact-row",
         "Every manifest has a row for lists.",
         """

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from longshore.database.connection import Transaction
 from longshore.database.statement import Statement
-from longshore.registry import quota
+from longshore.registry import quota, totals
 
 _SHARE = Statement(
     "SELECT 1 FROM project_blobs WHERE project_id = :project_id AND blob_id = ANY(:blob_ids)"
@@ -214,6 +214,7 @@ async def change_repository_count(transaction: Transaction, project_id: int, dif
     """Changes how many live repositories the project lists."""
     if difference:
         await transaction.execute(_CHANGE_REPOSITORIES, project_id=project_id, change=difference)
+        await totals.count_repositories(transaction, project_id, difference)
 
 
 async def recount_blob(transaction: Transaction, blob_id: int, project_ids: Sequence[int]) -> dict[int, int]:

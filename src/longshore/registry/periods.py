@@ -26,6 +26,7 @@ class Periods:
         request_timeout: the longest a request may hold on to a key.
         owner_lease: how long a request owns an upload without news of progress.
         done_expiry: how long a finished upload answers a repeated PUT.
+        trash_limit: how many bytes of a project can be restored; beyond that the oldest deletions wait no longer. None: any.
     """
 
     grace: int = 24 * 3600 * SECOND
@@ -35,3 +36,4 @@ class Periods:
     request_timeout: int = 3600 * SECOND
     owner_lease: int = 30 * SECOND
     done_expiry: int = 600 * SECOND
+    trash_limit: int | None = None

@@ -13,7 +13,7 @@ from longshore.database.statement import Statement
 from longshore.events import service as events
 from longshore.events.models import EventKind
 from longshore.oci.errors import Conflict, NotFound, PreconditionFailed
-from longshore.registry import ledger
+from longshore.registry import ledger, totals
 from longshore.registry.expiry import expire_sessions_of
 from longshore.registry.immutability import ImmutableTags, NoImmutableTags
 from longshore.registry.models import Repository
@@ -114,6 +114,7 @@ class ProjectDeletion:
             payload = {"deletion_id": deletion_id, "repositories": len(rows), "actor": actor, "reason": reason}
             await events.append(transaction, kind=EventKind.PROJECT_DELETED, project_id=project_id, payload=payload)
             await ledger.uncount_repositories(transaction, project_id, repository_ids)
+            await totals.count_project(transaction, project_id, -1)
             return deleted
 
         return await self._database.write(run)
@@ -158,4 +159,5 @@ async def _restore_repositories(
     payload = {"deletion_id": deletion_id, "repositories": len(restorable), "actor": actor}
     await events.append(transaction, kind=EventKind.PROJECT_RESTORED, project_id=project_id, payload=payload)
     await ledger.count_repositories(transaction, project_id, repository_ids)
+    await totals.count_project(transaction, project_id, 1)
     return restored

@@ -27,6 +27,7 @@ from longshore.registry.repository_purge import RepositoryPurge
 from longshore.registry.review import Review
 from longshore.registry.step import Progress, Step
 from longshore.registry.sweep import Sweep
+from longshore.registry.trim import Trim
 from longshore.storage.port import BlobStore
 
 _log = structlog.get_logger("longshore.reclaim")
@@ -85,6 +86,7 @@ class Reclaim:
         # SQLite's writer takes what waits together; PostgreSQL's few connections are shared with requests.
         concurrency = 8 if database.dialect is Dialect.SQLITE else 2
         steps: tuple[Step, ...] = (
+            Trim(database, periods),
             Review(database, periods, immutable, concurrency=concurrency),
             RepositoryPurge(database),
             Purge(database, periods, concurrency=concurrency),

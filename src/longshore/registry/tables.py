@@ -51,6 +51,12 @@ projects = Table(
     # All that the list of projects filters by: whoever asks for a page far behind skips the others in here. SQLite takes an
     # index for whole only if the column of its condition is in it too.
     partial_index("ix_projects_listing", "name", "id", "public", "owner_id", "deleted_at", where="deleted_at IS NULL"),
+    # The same of the public ones and of the others, whose list is what most readers see.
+    partial_index(
+        "ix_projects_public_listing", "public", "name", "id", "owner_id", "deleted_at", where="deleted_at IS NULL"
+    ),
+    partial_index("ix_projects_created_at", "created_at", "id", "public", "deleted_at", where="deleted_at IS NULL"),
+    partial_index("ix_projects_updated_at", "updated_at", "id", "public", "deleted_at", where="deleted_at IS NULL"),
     sqlite_autoincrement=True,
 )
 

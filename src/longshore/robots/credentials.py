@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from longshore.access.errors import WrongCredentials
 from longshore.access.models import Principal, PrincipalKind
 from longshore.database.connection import Database, Row
 from longshore.database.statement import Statement
+from longshore.oci.errors import ServiceUnavailable
 from longshore.robots.models import stored_names
 from longshore.robots.secret import RobotSecrets
 from longshore.system.configuration import Configurations
@@ -27,6 +30,8 @@ _OF_PROJECT = Statement(
     " WHERE p.name = :project AND p.deleted_at IS NULL AND r.name = :name",
     lasting="changes_at",
 )
+# The secret is the same, so tokens stay good; one that was changed meanwhile isn't touched.
+_UPGRADE = Statement("UPDATE robots SET secret_hash = :secret_hash WHERE id = :id AND secret_hash = :outdated")
 _LONGEST: Final = 1_024
 _WRONG_SECONDS: Final = 300.0
 _REMEMBERED: Final = 8_192
@@ -67,14 +72,28 @@ class RobotCredentials:
         if len(name) > _LONGEST or len(secret) > _LONGEST:
             raise WrongCredentials
         row = await self._find(name)
-        right = self._secrets.matches(_NOBODY if row is None else row["secret_hash"], secret)
+        stored, previous = (_NOBODY, "") if row is None else (row["secret_hash"], row["previous_hash"])
+        right = present = await self._matches(stored, secret)
         # Asked in any case, so that the time of an answer doesn't tell of a grace period.
-        right |= self._secrets.matches((row["previous_hash"] if row is not None else "") or _NOBODY, secret)
+        right |= await self._matches(previous or _NOBODY, secret)
         if row is None or not right or not row["alive"]:
             raise WrongCredentials(
                 repeated=self._is_repeated(name, 0 if row is None else row["access_version"], secret)
             )
+        if present and self._secrets.is_outdated(row["secret_hash"]):
+            await self._upgrade(row["id"], row["secret_hash"], secret)
         return Principal(PrincipalKind.ROBOT, row["id"], name, sysadmin=False, access_version=row["access_version"])
+
+    async def _matches(self, stored: str, secret: str) -> bool:
+        if not self._secrets.is_outdated(stored):
+            return self._secrets.matches(stored, secret)
+        return await asyncio.to_thread(self._secrets.matches, stored, secret)
+
+    async def _upgrade(self, robot_id: int, outdated: str, secret: str) -> None:
+        """Stores what was imported from Harbor in our own form. Whoever logs in doesn't fail if that does."""
+        values = {"id": robot_id, "secret_hash": self._secrets.hash(secret), "outdated": outdated}
+        with suppress(ServiceUnavailable):
+            await self._database.write(lambda transaction: transaction.execute(_UPGRADE, **values))
 
     async def _find(self, login: str) -> Row | None:
         prefix = (await self._configurations.current()).robot_name_prefix

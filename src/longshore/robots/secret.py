@@ -12,6 +12,7 @@ import secrets
 import string
 from typing import Final
 
+from longshore.access.imported import is_imported, matches_imported
 from longshore.access.keys import derive_key
 from longshore.oci.errors import BadRequest
 
@@ -36,8 +37,15 @@ class RobotSecrets:
         return hmac.digest(self._key, secret.encode(errors="surrogatepass"), "sha256").hex()
 
     def matches(self, stored: str, secret: str) -> bool:
-        """Whether this is the secret that was stored; takes as long when it isn't."""
+        """Whether this is the secret that was stored; takes as long when it isn't, and milliseconds if it `is_outdated`."""
+        if is_imported(stored):
+            return matches_imported(stored, secret)
         return hmac.compare_digest(stored, self.hash(secret))
+
+    @staticmethod
+    def is_outdated(stored: str) -> bool:
+        """Whether what was stored came from Harbor, and should be replaced by `hash` as soon as the secret is known."""
+        return is_imported(stored)
 
     @staticmethod
     def generate() -> str:

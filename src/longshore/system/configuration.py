@@ -12,9 +12,12 @@ from dataclasses import dataclass, fields, replace
 from time import monotonic
 from typing import Any, Final
 
+from longshore.config import Settings, SettingsError
 from longshore.database.connection import Connection, Database
 from longshore.database.memory import Remembered
 from longshore.database.statement import Statement
+from longshore.system.errors import ItemInvalid, ReadOnly
+from longshore.system.items import ITEMS, Value, parse_items
 
 _ALL = Statement("SELECT name, value FROM configuration")
 _FRESH_SECONDS: Final = 2.0
@@ -78,19 +81,22 @@ class Configurations:
 
     Args:
         database: Where it is.
-        overwritten: Items that the operator has fixed by `LONGSHORE_CONFIG_OVERWRITE_JSON`: nobody changes these.
+        overwritten: Items that the operator has fixed by `LONGSHORE_CONFIG_OVERWRITE_JSON`: nobody changes any then.
+        defaults: Items whose default a setting of the operator gives, until somebody sets them.
         clock: Seconds, monotonic.
     """
 
     def __init__(
         self,
         database: Database,
-        overwritten: Mapping[str, Any] | None = None,
+        overwritten: Mapping[str, Value] | None = None,
         *,
+        defaults: Mapping[str, Value] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._database = database
         self._overwritten = dict(overwritten or {})
+        self._defaults = {**{name: item.default for name, item in ITEMS.items()}, **(defaults or {})}
         self._memory: Remembered[str, Configuration] = Remembered(
             self._load, fresh_seconds=_FRESH_SECONDS, stale_seconds=_STALE_SECONDS, limit=1, clock=clock
         )
@@ -103,6 +109,26 @@ class Configurations:
         """
         return await self._memory.get("") or Configuration()
 
+    async def require_writable(self) -> None:
+        """Lets changes pass, unless the registry is in read-only mode.
+
+        Raises:
+            ReadOnly: it is.
+            ServiceUnavailable: the database is away, and no copy is young enough.
+        """
+        if (await self.current()).read_only:
+            raise ReadOnly("The system is in read only mode. Any modification is prohibited.")
+
+    @property
+    def overwritten(self) -> Mapping[str, Value] | None:
+        """The items that the operator has fixed; None when administrators may change the configuration."""
+        return self._overwritten or None
+
+    @property
+    def defaults(self) -> Mapping[str, Value]:
+        """The value of every item that nobody has set."""
+        return self._defaults
+
     def forget(self) -> None:
         """The next question reads the database: something was just changed here."""
         self._memory.forget()
@@ -112,5 +138,50 @@ class Configurations:
             return {row[0]: json.loads(row[1]) for row in await connection.all(_ALL)}
 
         stored = await self._database.read(read)
-        known = {name: value for name, value in {**stored, **self._overwritten}.items() if name in _NAMES}
+        known = {
+            name: value for name, value in {**self._defaults, **stored, **self._overwritten}.items() if name in _NAMES
+        }
         return replace(Configuration(), **known)
+
+
+def configurations_of(settings: Settings, database: Database) -> Configurations:
+    """The configuration of a process: what settings say of it, over what is stored.
+
+    Raises:
+        SettingsError: the operator has fixed an item at a value that it can't have.
+    """
+    defaults: dict[str, Value] = {"token_expiration": token_minutes(settings)}
+    return Configurations(database, overwritten_items(settings), defaults=defaults)
+
+
+def token_minutes(settings: Settings) -> int:
+    """How long a token of the registry is good until somebody sets the item, in minutes, rounded up."""
+    return max(1, -(-int(settings.token_expiry.total_seconds()) // 60))
+
+
+def overwritten_items(settings: Settings) -> dict[str, Value]:
+    """The items that the operator has fixed; empty when none are, and members that are no items are left out.
+
+    Raises:
+        SettingsError: one can't have that value, or is an `auth_mode` that isn't there yet.
+    """
+    if settings.config_overwrite_json is None:
+        return {}
+    given: dict[str, object] = json.loads(settings.config_overwrite_json.get_secret_value())
+    try:
+        items = parse_items(given)
+        require_served(items)
+    except ItemInvalid as error:
+        raise SettingsError(f"LONGSHORE_CONFIG_OVERWRITE_JSON: {error.message}") from None
+    return items
+
+
+def require_served(items: Mapping[str, Value]) -> None:
+    """Refuses a way to log in that this release doesn't have.
+
+    Raises:
+        ItemInvalid: `auth_mode` is one.
+    """
+    wanted = items.get("auth_mode", "db_auth")
+    if wanted != ITEMS["auth_mode"].default:
+        raise ItemInvalid(f"auth_mode {wanted} isn't served by this release. Leave it at db_auth.")

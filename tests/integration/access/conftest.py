@@ -17,12 +17,14 @@ from longshore.database.connection import Database, Dialect, ReadFunction, Resul
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
 from longshore.distribution.token import TokenEndpoint
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
 from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.oci.errors import ServiceUnavailable
 from longshore.oci.names import ProjectName
 from longshore.projects.queries import ProjectQueries
@@ -83,9 +85,11 @@ class World:
         self.robot_queries = RobotQueries(self.database)
         secrets = RobotSecrets(KEY)
         self.robots = RobotService(self.database, secrets)
+        self.access_tokens = AccessTokens(self.database, TokenSecrets(KEY))
         self.access = AccessService(
             self.database,
             {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries},
+            tokens=self.access_tokens,
             clock=lambda: self.now,
             wall=lambda: self.epoch,
         )
@@ -93,6 +97,8 @@ class World:
             UserCredentials(self.database, self.passwords, clock=lambda: self.now),
             RobotCredentials(self.database, secrets, clock=lambda: self.now),
             Throttle(self.database, clock=lambda: self.now),
+            access_tokens=self.access_tokens,
+            is_access_token=is_access_token,
         )
         self.tokens = TokenService(KEY, wall=lambda: self.epoch)
         self.endpoint = TokenEndpoint(self.access, self.tokens, self.sign_in)

@@ -4,28 +4,36 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from longshore.access.errors import AuthenticationRequired
+from longshore.access.errors import AuthenticationRequired, WrongCredentials
 from longshore.access.models import (
     ANONYMOUS,
     ARTIFACT_DELETE,
+    INTERNAL,
     REPOSITORY_PULL,
     REPOSITORY_PUSH,
     Caller,
+    Grants,
     Permission,
     Role,
 )
 from longshore.access.policy import PUBLIC_PERMISSIONS, ROLE_PERMISSIONS
 from longshore.database.sqlite import SQLiteDatabase
+from longshore.groups.models import GroupType, NewGroup
+from longshore.groups.service import GroupService
 from longshore.identity.first_start import ensure_admin
+from longshore.identity.models import NewAccessToken
 from longshore.oci.errors import Denied, LongshoreError
 from longshore.oci.names import RepositoryName
+from longshore.projects.models import Member
+from longshore.registry.invariants import INVARIANTS, violations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +42,21 @@ if TYPE_CHECKING:
 
 USERS = ("dora", "erik")
 PROJECTS = ("team", "side")
+GROUPS = ("devs", "ops")
 WANTED = (REPOSITORY_PULL, REPOSITORY_PUSH, ARTIFACT_DELETE)
 users = st.sampled_from(USERS)
 projects = st.sampled_from(PROJECTS)
 roles = st.sampled_from(list(Role))
+wanted = st.sampled_from(WANTED)
+Limit = dict[int, frozenset[Permission]]
+
+
+def pushing_pulls(permissions: frozenset[Permission]) -> frozenset[Permission]:
+    return permissions | {REPOSITORY_PULL} if REPOSITORY_PUSH in permissions else permissions
+
+
+groups = st.sampled_from(GROUPS)
+_TOTALS = next(invariant for invariant in INVARIANTS if invariant.name == "totals")
 
 
 class AccessModel(RuleBasedStateMachine):
@@ -59,7 +78,15 @@ class AccessModel(RuleBasedStateMachine):
         self.members: dict[tuple[str, str], tuple[int, Role]] = {}
         # Each token with the user's number and version it was issued to, and what was granted in which project.
         self.tokens: list[tuple[Caller, str, int, int]] = []
+        # Each access token with its number, its owner's number and version, and what it allows at most (None: everything).
+        self.access_tokens: list[tuple[str, int, str, int, int, Limit | None]] = []
         self.versions: dict[str, int] = {}
+        self.groups = GroupService(self.world.database)
+        self.group_ids: dict[str, int] = {}
+        self.group_roles: dict[tuple[str, str], tuple[int, Role]] = {}
+        self.groups_of: dict[str, set[str]] = {}
+        for name in GROUPS:
+            self.found(name)
         for name in USERS:
             self.come(name)
         for name in PROJECTS:
@@ -85,6 +112,7 @@ class AccessModel(RuleBasedStateMachine):
         if name in self.user_ids:
             self.run(self.world.users.delete(self.user_ids.pop(name)))
             self.members = {key: value for key, value in self.members.items() if key[0] != name}
+            self.groups_of.pop(name, None)
 
     @rule(name=users)
     def reset_password(self, name: str) -> None:
@@ -103,6 +131,7 @@ class AccessModel(RuleBasedStateMachine):
         if name in self.project_ids:
             self.run(self.world.projects.delete(self.project_ids.pop(name)[0]))
             self.members = {key: value for key, value in self.members.items() if key[1] != name}
+            self.group_roles = {key: value for key, value in self.group_roles.items() if key[1] != name}
 
     @rule(name=projects, public=st.booleans())
     def publish(self, name: str, public: bool) -> None:
@@ -129,6 +158,42 @@ class AccessModel(RuleBasedStateMachine):
         if (known := self.members.pop((user, project), None)) is not None:
             self.run(self.world.projects.remove_member(self.project_ids[project][0], known[0]))
 
+    @rule(name=groups)
+    def found(self, name: str) -> None:
+        if name not in self.group_ids:
+            made = self.run(self.groups.create(NewGroup(GroupType.OIDC, name), actor="admin"))
+            self.group_ids[name] = made  # type: ignore[assignment] # its number
+
+    @rule(name=groups)
+    def disband(self, name: str) -> None:
+        if name in self.group_ids:
+            self.run(self.groups.delete(self.group_ids.pop(name), actor="admin"))
+            self.group_roles = {key: value for key, value in self.group_roles.items() if key[0] != name}
+            for names in self.groups_of.values():
+                names.discard(name)
+
+    @rule(group=groups, project=projects, role=roles)
+    def group_joins(self, group: str, project: str, role: Role) -> None:
+        if group in self.group_ids and project in self.project_ids and (group, project) not in self.group_roles:
+            new, project_id = NewGroup(GroupType.OIDC, group), self.project_ids[project][0]
+            member = self.run(self.groups.add_to_project(project_id, new, role, actor="admin"))
+            self.group_roles[group, project] = (member, role)  # type: ignore[assignment] # its number
+
+    @rule(group=groups, project=projects)
+    def group_leaves(self, group: str, project: str) -> None:
+        if (known := self.group_roles.pop((group, project), None)) is not None:
+            self.run(self.world.projects.remove_member(self.project_ids[project][0], known[0]))
+
+    @rule(user=users, names=st.sets(groups))
+    def log_in_by_oidc(self, user: str, names: set[str]) -> None:
+        if user in self.user_ids:
+            there = {name for name in names if name in self.group_ids}
+            ids = [self.group_ids[name] for name in there]
+            changed = self.run(self.groups.set_groups_of(self.user_ids[user], ids, actor="oidc"))
+            assert changed == (there != self.groups_of.get(user, set()))
+            self.groups_of[user] = there
+            self.versions[user] += bool(changed)
+
     @precondition(lambda self: len(self.tokens) < 6)
     @rule(user=users)
     def get_token(self, user: str) -> None:
@@ -145,12 +210,35 @@ class AccessModel(RuleBasedStateMachine):
             allowed = self.allowed(user, name)
             assert actions == {p.action for p in WANTED if p in allowed}
 
+    @precondition(lambda self: len(self.access_tokens) < 4)
+    @rule(user=users, limits=st.none() | st.dictionaries(projects, st.frozensets(wanted, min_size=1), min_size=1))
+    def make_access_token(self, user: str, limits: dict[str, frozenset[Permission]] | None) -> None:
+        named = {name: limit for name, limit in (limits or {}).items() if name in self.project_ids}
+        if user not in self.user_ids or (limits is not None and not named):
+            return
+        limit = {self.project_ids[name][0]: allowed for name, allowed in named.items()} if limits is not None else None
+        grants = None if limit is None else Grants(projects=tuple(limit.items()))
+        new = NewAccessToken(name=f"t{len(self.access_tokens)}", limit=grants, days=1)
+        owner = self.user_ids[user]
+        made: Any = self.run(self.world.access_tokens.create(owner, new, by=INTERNAL))
+        self.access_tokens.append((made[1], made[0], user, owner, self.versions[user], limit))
+
+    @precondition(lambda self: self.access_tokens)
+    @rule()
+    def end_access_token(self) -> None:
+        _, number, user, owner, _, _ = self.access_tokens.pop()
+        if self.user_ids.get(user) == owner:
+            self.run(self.world.access_tokens.delete(owner, number, by=INTERNAL))
+
     def allowed(self, user: str | None, project: str) -> frozenset[Permission]:
         if project not in self.project_ids:
             return frozenset()
         found = PUBLIC_PERMISSIONS if self.project_ids[project][1] else frozenset()
         if user is not None and (known := self.members.get((user, project))) is not None:
             found |= ROLE_PERMISSIONS[known[1]]
+        for group in self.groups_of.get(user or "", ()):
+            if (role := self.group_roles.get((group, project))) is not None:
+                found |= ROLE_PERMISSIONS[role[1]]
         return found
 
     def verdict(self, caller: Caller, permission: Permission, project: str) -> LongshoreError | None:
@@ -175,6 +263,35 @@ class AccessModel(RuleBasedStateMachine):
                     error = self.verdict(Caller(principal, None, ""), permission, project)  # type: ignore[arg-type] # one
                     assert (error is None) == (permission in self.allowed(name, project))
                     assert error is None or isinstance(error, Denied)
+
+    @invariant()
+    def access_tokens_open_what_is_in_them_and_their_owners_may(self) -> None:
+        self.world.wait(2.1)
+        for secret, _, user, owner, version, limit in self.access_tokens:
+            alive = self.user_ids.get(user) == owner and self.versions[user] == version
+            try:
+                caller = Caller(self.run(self.world.principal(user, secret)), None, "")  # type: ignore[arg-type] # one
+            except WrongCredentials:
+                assert not alive
+                continue
+            assert alive
+            for project in PROJECTS:
+                everybodys, owners = self.allowed(None, project), self.allowed(user, project)
+                number = self.project_ids.get(project, (0,))[0]
+                reach = owners if limit is None else owners & pushing_pulls(limit.get(number, frozenset()))
+                for permission in WANTED:
+                    error = self.verdict(caller, permission, project)
+                    assert (error is None) == (permission in reach | everybodys)
+
+    @invariant()
+    def numbers_are_true(self) -> None:
+        assert self.run(self.world.database.read(lambda connection: violations(connection, _TOTALS))) == []
+        for name, (project_id, _) in self.project_ids.items():
+            everybody = [*self.members.items(), *self.group_roles.items()]
+            expected = Counter(role for (_, project), (_, role) in everybody if project == name)
+            assert self.run(self.world.project_queries.member_counts(project_id)) == expected
+            listed, total = cast("tuple[list[Member], int]", self.run(self.world.project_queries.members(project_id)))
+            assert (total, len(listed)) == (expected.total(), expected.total())
 
     @invariant()
     def tokens_open_what_they_were_given_and_is_still_allowed(self) -> None:

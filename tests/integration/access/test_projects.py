@@ -33,7 +33,7 @@ async def test_create(world: World) -> None:
     project = await _project(world, "team")
     assert (project.id, project.owner_name, project.public, project.used_bytes) == (project_id, "dora", True, 0)
     (member,), total = await world.project_queries.members(project_id)
-    assert (member.username, member.role, total) == ("dora", Role.PROJECT_ADMIN, 1)
+    assert (member.name, member.role, total) == ("dora", Role.PROJECT_ADMIN, 1)
     assert await world.project_queries.settings(project_id) == {"severity": "high"}
     with pytest.raises(Conflict):
         await world.project("team")
@@ -80,16 +80,16 @@ async def test_members(world: World) -> None:
     for name in ("erik", "dora"):
         await world.member(project_id, name, Role.GUEST)
     members, total = await world.project_queries.members(project_id)
-    assert ([member.username for member in members], total) == (["dora", "erik"], 2)
+    assert ([member.name for member in members], total) == (["dora", "erik"], 2)
     with pytest.raises(Conflict):
-        await world.projects.add_member(project_id, members[0].user_id, Role.GUEST)
+        await world.projects.add_member(project_id, members[0].entity, Role.GUEST)
     with pytest.raises(NotFound):
         await world.projects.add_member(project_id, 4711, Role.GUEST)
     assert not await world.projects.change_role(project_id, 4711, Role.GUEST)
     assert not await world.projects.remove_member(project_id, 4711)
     assert await world.project_queries.member(project_id, members[0].id) == members[0]
     named, total = await world.project_queries.members(project_id, name="erik")
-    assert ([member.username for member in named], total) == (["erik"], 2)
+    assert ([member.name for member in named], total) == (["erik"], 2)
 
 
 async def test_pages(world: World) -> None:

@@ -19,6 +19,8 @@ from longshore.access.throttle import Throttle
 from longshore.access.tokens import TokenService
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.api.app import build_api
+from longshore.api.browser import Browsers
+from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
@@ -26,21 +28,30 @@ from longshore.artifacts.copying import Copying
 from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
+from longshore.audit.queries import AuditQueries
+from longshore.audit.service import Recorder
 from longshore.database.connection import Connection, Database
 from longshore.database.statement import Statement
 from longshore.distribution.authentication import Authenticator
 from longshore.edge.asgi import Receive, Scope, Send
 from longshore.edge.origin import TrustedProxies
 from longshore.edge.request import Request
+from longshore.events.sequencer import Sequencer
+from longshore.groups.queries import GroupQueries
+from longshore.groups.service import GroupService
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.first_start import ensure_admin
 from longshore.identity.hashing import Passwords
 from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.sessions import Sessions
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.oci.names import ProjectName
+from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
@@ -57,8 +68,12 @@ from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
+from longshore.search.queries import SearchQueries
+from longshore.search.statistics import StatisticQueries
 from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations
+from longshore.system.sealing import Sealing
+from longshore.system.service import ConfigurationService
 from tests.builders import World as Registry
 from tests.integration.api.counting import CountingDatabase
 from tests.integrity import assert_integrity
@@ -67,7 +82,7 @@ KEY = b"k" * 32
 PASSWORD = "Secret-1234"
 SYSTEM_ONLY = frozenset({Permission("project", "list")})
 
-_TABLES = ("projects", "project_members", "project_metadata", "users", "robots", "labels")
+_TABLES = ("projects", "project_members", "project_metadata", "users", "robots", "labels", "access_tokens")
 _ROWS = {name: Statement(f"SELECT * FROM {name} ORDER BY 1, 2") for name in _TABLES}
 
 
@@ -100,13 +115,17 @@ class World:
         stack.callback(self.passwords.close)
         self.users, self.user_queries = UserService(database, self.passwords), UserQueries(database)
         self.projects, self.project_queries = ProjectService(database), ProjectQueries(database)
+        self.allowlists, self.configurations = Allowlists(database), Configurations(database)
+        self.groups, self.group_queries = GroupService(database), GroupQueries(database)
         secrets = RobotSecrets(KEY)
-        self.configurations = Configurations(database)
         self.robots = RobotService(database, secrets, self.configurations)
         self.robot_queries = RobotQueries(database)
         self.labels, self.label_queries = LabelService(database), LabelQueries(database)
+        self.access_tokens = AccessTokens(database, TokenSecrets(KEY))
         self.access = AccessService(
-            database, {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries}
+            database,
+            {PrincipalKind.USER: self.user_queries, PrincipalKind.ROBOT: self.robot_queries},
+            tokens=self.access_tokens,
         )
         self.tokens = TokenService(KEY)
         sign_in = SignIn(
@@ -114,7 +133,14 @@ class World:
             RobotCredentials(database, secrets, configurations=self.configurations),
             Throttle(database),
             configurations=self.configurations,
+            access_tokens=self.access_tokens,
+            is_access_token=is_access_token,
         )
+        configuration = ConfigurationService(
+            database, self.configurations, Sealing(KEY, "configuration"), has_people=self.has_people
+        )
+        self.sessions = Sessions(database, self.configurations, KEY)
+        self.proxies = TrustedProxies()
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
         periods = Periods()
         blobs = Blobs(database, periods)
@@ -122,17 +148,24 @@ class World:
         self.api = build_api(
             APIServices(
                 access=self.access,
+                access_tokens=self.access_tokens,
+                audit=AuditQueries(database),
                 additions=Additions(database, contents),
                 artifact_queries=ArtifactQueries(database, self.label_queries),
                 authenticator=Authenticator(self.tokens, sign_in),
+                browsers=Browsers(self.sessions, sign_in, self.user_queries, CSRF(KEY), self.configurations),
+                configuration=configuration,
                 projects=self.projects,
                 project_queries=self.project_queries,
                 users=self.users,
                 user_queries=self.user_queries,
+                allowlists=self.allowlists,
                 copying=Copying(database, Manifests(database, periods), blobs),
                 descriptions=Descriptions(database),
                 icons=Icons(database, contents),
                 configurations=self.configurations,
+                groups=self.groups,
+                group_queries=self.group_queries,
                 labels=self.labels,
                 label_queries=self.label_queries,
                 manifest_deletion=ManifestDeletion(database, periods),
@@ -143,18 +176,30 @@ class World:
                 robots=self.robots,
                 robot_queries=self.robot_queries,
                 tags=Tags(database, periods),
+                search=SearchQueries(database),
+                statistics=StatisticQueries(database),
                 health=self._health,
             )
         )
         self._stack = stack
         self._numbers = itertools.count(1)
 
+    async def audit(self) -> None:
+        """Writes the audit log of everything that happened so far."""
+        sequencer, recorder = Sequencer(self.database), Recorder(self.database, self.configurations)
+        while await sequencer.run_once() or await recorder.run_once():
+            pass
+
+    async def has_people(self) -> bool:
+        """Whether there is anybody besides the first administrator."""
+        return (await self.user_queries.page(limit=1))[1] > 0
+
     async def _health(self) -> dict[str, str]:
         return self.states
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What the composition root does before it calls the API."""
-        scope["state"] = {"request": Request(scope, receive, proxies=TrustedProxies(), body_seconds=5)}
+        scope["state"] = {"request": Request(scope, receive, proxies=self.proxies, body_seconds=5)}
         await self.api(scope, receive, send)
 
     async def client(self, account: Account | None) -> httpx.AsyncClient:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
+from longshore.database.bookmarks import Bookmarks
 from longshore.database.connection import Connection, Database, Dialect, ReadFunction, Result, Row, WriteFunction
 from longshore.database.statement import Statement
 
@@ -26,6 +27,14 @@ class _CountingConnection:
     async def value(self, statement: Statement, **parameters: Any) -> Any:
         self._statements.append(statement)
         return await self._connection.value(statement, **parameters)
+
+    @property
+    def bookmarks(self) -> Bookmarks | None:
+        return self._connection.bookmarks
+
+    async def scan(self, statement: Statement, **parameters: Any) -> list[Row]:
+        self._statements.append(statement)
+        return await self._connection.scan(statement, **parameters)
 
     async def execute(self, statement: Statement, **parameters: Any) -> int:
         self._statements.append(statement)

@@ -12,6 +12,7 @@ import pytest
 from longshore.access.models import Role
 from longshore.api.app import CONTROLLERS
 from longshore.artifacts.icons import icon_of
+from longshore.groups.models import GroupType, NewGroup
 from longshore.labels.models import LabelFacts
 from tests.builders import World as Registry
 
@@ -41,6 +42,7 @@ DEVELOPERS = "401 403 403 403 200 200 200 200 200 403"
 MAINTAINERS = "401 403 403 403 403 200 200 200 200 403"
 ADMINS = "401 403 403 403 403 403 200 200 200 403"
 PEOPLE_ADMINS = "401 403 403 403 403 403 200 200 403 403"
+PEOPLE = "401 200 200 200 200 200 200 200 412 412"
 SYSTEM = "401 403 403 403 403 403 403 200 403 200"
 SYSADMIN = "401 403 403 403 403 403 403 200 403 403"
 
@@ -53,6 +55,7 @@ class Target:
     victim: Account
     system_robot: Account
     number: int
+    group_id: int
     label: int
     project_label: int
 
@@ -102,6 +105,10 @@ def _system_robot(target: Target) -> str:
     return f"/robots/{target.system_robot.id}"
 
 
+def _group(target: Target) -> str:
+    return f"/usergroups/{target.group_id}"
+
+
 def _label(target: Target) -> str:
     return f"/labels/{target.label}"
 
@@ -140,15 +147,29 @@ def _new_user(target: Target) -> Any:
     return {"username": name, "email": f"{name}@x.test", "realname": name, "password": "Secret-1234"}
 
 
+def _new_token(target: Target) -> Any:
+    return {"name": f"made{target.number}", "duration": 1}
+
+
 def _profile(target: Target) -> Any:
     return {"email": f"new{target.number}@x.test", "realname": "New"}
 
 
 OPERATIONS = (
+    Operation("getDocs", "GET", _fixed("/../docs"), EVERYBODY),
+    Operation("getOpenAPI", "GET", _fixed("/../openapi.json"), EVERYBODY),
     Operation("getPing", "GET", _fixed("/ping"), EVERYBODY),
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
     Operation("getSystemInfo", "GET", _fixed("/systeminfo"), EVERYBODY),
+    Operation("getConfigurations", "GET", _fixed("/configurations"), SYSADMIN),
+    Operation("updateConfigurations", "PUT", _fixed("/configurations"), SYSADMIN, lambda _: {"banner_message": "x"}),
+    Operation("getInternalconfig", "GET", _fixed("/internalconfig"), "401" + " 403" * 9),
+    Operation("listAuditLogs", "GET", _fixed("/audit-logs"), KNOWN),
+    Operation("listAuditLogExts", "GET", _fixed("/auditlog-exts"), KNOWN),
+    Operation("listAuditLogEventTypes", "GET", _fixed("/auditlog-exts/events"), SYSTEM),
+    Operation("getLogs", "GET", _project("/logs"), ADMINS),
+    Operation("getLogExts", "GET", _project("/auditlog-exts"), ADMINS),
     Operation("listProjects", "GET", _fixed("/projects"), EVERYBODY),
     Operation("headProject", "HEAD", lambda target: f"/projects?project_name={target.team.name}", KNOWN),
     Operation(
@@ -174,9 +195,40 @@ OPERATIONS = (
     Operation("getProjectMember", "GET", _member, GUESTS),
     Operation("updateProjectMember", "PUT", _member, ADMINS, lambda _: {"role_id": 2}),
     Operation("deleteProjectMember", "DELETE", _member, ADMINS),
+    # No role has metadata:list: Harbor's list of settings is for administrators and robots.
+    Operation("listProjectMetadatas", "GET", _project("/metadatas/"), "401 403 403 403 403 403 403 200 200 403"),
+    Operation("addProjectMetadatas", "POST", _project("/metadatas"), ADMINS, lambda _: {"auto_scan": "true"}),
+    Operation("getProjectMetadata", "GET", _project("/metadatas/public"), "401 403 403 403 403 200 200 200 200 403"),
+    Operation("updateProjectMetadata", "PUT", _project("/metadatas/public"), ADMINS, lambda _: {"public": "true"}),
+    Operation("deleteProjectMetadata", "DELETE", _project("/metadatas/public"), ADMINS),
+    # Who may see the scanner is told that there is none.
+    Operation("getScannerOfProject", "GET", _project("/scanner"), MEMBERS.replace("200", "404")),
+    Operation("search", "GET", _fixed("/search?q=o"), EVERYBODY),
+    Operation("getStatistic", "GET", _fixed("/statistics"), KNOWN),
+    Operation("listUserGroups", "GET", _fixed("/usergroups"), SYSTEM),
+    Operation(
+        "createUserGroup",
+        "POST",
+        _fixed("/usergroups"),
+        _created(SYSTEM),
+        lambda target: {"group_name": f"made{target.number}", "group_type": 3},
+    ),
+    Operation("searchUserGroups", "GET", _fixed("/usergroups/search?groupname=o"), KNOWN),
+    Operation("getUserGroup", "GET", _group, SYSTEM),
+    Operation("updateUserGroup", "PUT", _group, SYSTEM, lambda target: {"group_name": f"renamed{target.number}"}),
+    Operation("deleteUserGroup", "DELETE", _group, SYSTEM),
     Operation("listUsers", "GET", _fixed("/users"), SYSTEM),
     Operation("createUser", "POST", _fixed("/users"), _created(SYSTEM), _new_user),
-    Operation("getCurrentUserInfo", "GET", _fixed("/users/current"), "401 200 200 200 200 200 200 200 412 412"),
+    Operation("getCurrentUserInfo", "GET", _fixed("/users/current"), PEOPLE),
+    Operation("getCurrentUserPermissions", "GET", _fixed("/users/current/permissions?scope=/project/1"), KNOWN),
+    Operation("searchUsers", "GET", _fixed("/users/search?username=a"), KNOWN),
+    Operation("setUserDisabled", "PUT", _user("/disabled"), SYSTEM, lambda _: {"disabled": True}),
+    Operation("setCliSecret", "PUT", _user("/cli_secret"), KNOWN.replace("200", "412"), lambda _: {"secret": ""}),
+    Operation("listAccessTokens", "GET", _fixed("/users/current/tokens"), PEOPLE),
+    Operation("createAccessToken", "POST", _fixed("/users/current/tokens"), _created(PEOPLE), _new_token),
+    Operation("deleteAccessToken", "DELETE", _fixed("/users/current/tokens/1"), PEOPLE.replace("200", "404")),
+    Operation("listAccessTokensOfUser", "GET", _user("/tokens"), SYSTEM),
+    Operation("deleteAccessTokenOfUser", "DELETE", _user("/tokens/1"), SYSTEM.replace("200", "404")),
     Operation("getUser", "GET", _user(), SYSTEM),
     Operation("deleteUser", "DELETE", _user(), SYSTEM),
     Operation("updateUserProfile", "PUT", _user(), SYSTEM, _profile),
@@ -345,6 +397,8 @@ async def test_matrix(world: World, admin: Account, operation: Operation, store:
 
 async def _target(world: World, registry: Registry | None) -> Target:
     team, number = await world.team(), world.number
+    group = NewGroup(GroupType.OIDC, f"group{number}")
+    group_id = await world.groups.create(group, actor="admin")
     if registry is not None:
         await registry.image(team.id, registry.layer(), tags=["v1"])
     return Target(
@@ -352,6 +406,7 @@ async def _target(world: World, registry: Registry | None) -> Target:
         await world.user(),
         await world.system_robot(),
         number,
+        group_id,
         await world.labels.create(None, LabelFacts(name=f"label{number}")),
         await world.labels.create(team.id, LabelFacts(name=f"label{number}")),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from longshore.access.models import Role
 from longshore.database.statement import Statement
 from longshore.events.models import EventKind
+from longshore.projects.allowlists import Allowlist
 
 if TYPE_CHECKING:
     from tests.integration.api.conftest import Account, World
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _EVENTS = Statement("SELECT kind, project_id, payload FROM events WHERE id > :after ORDER BY id")
 _LAST = Statement("SELECT coalesce(max(id), 0) FROM events")
 _FORBIDDEN = ("Secret-1234", "Another-1234", "argon2", "@")
+
+NO_GROUP = {"group_id": None, "group": ""}
 
 
 class Log:
@@ -57,9 +60,9 @@ async def test_events_of_people(world: World, admin: Account) -> None:
     await client.put(f"{path}/sysadmin", json={"sysadmin_flag": True})
     await client.put(f"{path}/sysadmin", json={"sysadmin_flag": True})
     assert await log.new() == [
-        ("user.updated", None, {**who, "changed": ["email", "comment"], "sysadmin": False}),
-        ("user.updated", None, {**who, "changed": ["password"], "sysadmin": False}),
-        ("user.updated", None, {**who, "changed": ["sysadmin"], "sysadmin": True}),
+        ("user.updated", None, {**who, "changed": ["email", "comment"], "sysadmin": False, "disabled": False}),
+        ("user.updated", None, {**who, "changed": ["password"], "sysadmin": False, "disabled": False}),
+        ("user.updated", None, {**who, "changed": ["sysadmin"], "sysadmin": True, "disabled": False}),
     ]
     own = {"old_password": "Another-1234", "new_password": "Secret-1234"}
     await client.put(f"{path}/password", json=own, auth=("dora", "Another-1234"))
@@ -70,7 +73,8 @@ async def test_events_of_people(world: World, admin: Account) -> None:
     await client.delete(path)
     removed, deleted = await log.new()
     assert deleted == ("user.deleted", None, who)
-    assert removed == ("member.removed", team[0], {**who, "role": "guest", "member_id": removed[2]["member_id"]})
+    ended = {**who, **NO_GROUP, "role": "guest", "member_id": removed[2]["member_id"]}
+    assert removed == ("member.removed", team[0], ended)
     assert (await client.delete(path)).status_code == 404
     assert await log.new() == []
 
@@ -95,6 +99,7 @@ async def test_events_of_projects_and_members(world: World, admin: Account) -> N
     await client.delete(path)
     await client.delete(path)
     who = {"member_id": int(path.rpartition("/")[2]), "user_id": dora.id, "username": "dora", "actor": "admin"}
+    who |= NO_GROUP
     assert await log.new() == [
         ("member.added", number, {**who, "role": "developer"}),
         ("member.updated", number, {**who, "role": "guest"}),
@@ -103,6 +108,45 @@ async def test_events_of_projects_and_members(world: World, admin: Account) -> N
     await client.delete("/projects/demo")
     ((kind, _, payload),) = await log.new()
     assert (kind, payload["actor"]) == ("project.deleted", "admin")
+
+
+async def test_events_of_groups(world: World, admin: Account) -> None:
+    """So is what happens to a group, to its memberships and to those who are in it."""
+    log, client = Log(world), await world.client(admin)
+    dora, (project_id, name) = await world.user("dora"), await world.project()
+    await log.new()
+    body = {"role_id": 3, "member_group": {"group_name": "devs", "group_type": 3}}
+    path = (await client.post(f"/projects/{name}/members", json=body)).headers["location"].removeprefix("/api/v2.0")
+    made, added = await log.new()
+    group_id = made[2]["group_id"]
+    who = {"group_id": group_id, "group": "devs", "type": "oidc", "actor": "admin"}
+    assert made == ("group.created", None, who)
+    member = {"member_id": int(path.rpartition("/")[2]), "user_id": None, "username": "", "role": "guest"}
+    member |= {"group_id": group_id, "group": "devs", "actor": "admin"}
+    assert added == ("member.added", project_id, member)
+    assert await world.groups.set_groups_of(dora.id, [group_id, 4711], actor="oidc")
+    assert not await world.groups.set_groups_of(dora.id, [group_id], actor="oidc")
+    joined = {"user_id": dora.id, "username": "dora", "changed": ["groups"], "sysadmin": False, "actor": "oidc"}
+    assert await log.new() == [("user.updated", None, joined)]
+    await client.put(f"/usergroups/{group_id}", json={"group_name": "ops"})
+    await client.put(f"/usergroups/{group_id}", json={"group_name": "ops"})
+    await client.delete(f"/usergroups/{group_id}")
+    assert await log.new() == [
+        ("group.updated", None, {**who, "group": "ops"}),
+        ("member.removed", project_id, {**member, "group": "ops"}),
+        ("group.deleted", None, {**who, "group": "ops"}),
+    ]
+
+
+async def test_event_of_allowlist(world: World, admin: Account) -> None:
+    """So is a new allowlist, of a project and of the system."""
+    log, client = Log(world), await world.client(admin)
+    number, name = await world.project()
+    await log.new()
+    await client.put(f"/projects/{name}", json={"cve_allowlist": {"items": [{"cve_id": "CVE-1"}]}})
+    assert await log.new() == [("project.updated", number, {"changed": ["cve_allowlist"], "actor": "admin"})]
+    await world.allowlists.set_of_system(Allowlist(("CVE-1", "CVE-2"), 7), actor="admin")
+    assert await log.new() == [("allowlist.updated", None, {"items": 2, "expires_at": 7, "actor": "admin"})]
 
 
 async def test_events_of_robots(world: World, admin: Account) -> None:

@@ -24,11 +24,13 @@ from longshore.distribution.authentication import Authenticator
 from longshore.distribution.delivery import Delivery
 from longshore.distribution.services import Services
 from longshore.distribution.token import TokenEndpoint
+from longshore.identity.access_tokens import AccessTokens
 from longshore.identity.credentials import UserCredentials
 from longshore.identity.hashing import Passwords
 from longshore.identity.models import NewUser
 from longshore.identity.queries import UserQueries
 from longshore.identity.service import UserService
+from longshore.identity.token_secret import TokenSecrets, is_access_token
 from longshore.oci import mediatypes
 from longshore.oci.digest import Algorithm, Digest
 from longshore.oci.names import ProjectName
@@ -39,6 +41,7 @@ from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
+from longshore.registry.pull_log import PullLog
 from longshore.registry.pulls import PullCounter
 from longshore.registry.referrers import Listings
 from longshore.registry.tags import Tags
@@ -49,6 +52,7 @@ from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
 from longshore.storage.port import NO_STATE, BlobReader, BlobStore, BlobWriter, Journal, ObjectKey
+from longshore.system.configuration import Configurations
 from tests.databases import Databases
 from tests.integration.distribution.asgi import Answer, Client, Edge
 from tests.shelves import Shelf
@@ -128,27 +132,37 @@ class World:
         periods = periods or self.periods
         users, robots = UserQueries(database), RobotQueries(database)
         sources: dict[PrincipalKind, Accounts] = {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}
-        access = AccessService(database, sources, clock=lambda: self.now, wall=lambda: self.epoch)
+        access_tokens = AccessTokens(database, TokenSecrets(KEY))
+        access = AccessService(database, sources, tokens=access_tokens, clock=lambda: self.now, wall=lambda: self.epoch)
         sign_in = SignIn(
             UserCredentials(database, self.passwords, clock=lambda: self.now),
             RobotCredentials(database, RobotSecrets(KEY), clock=lambda: self.now),
             Throttle(database, clock=lambda: self.now),
+            access_tokens=access_tokens,
+            is_access_token=is_access_token,
         )
         tokens = TokenService(KEY, wall=lambda: self.epoch)
         blobs = Blobs(database, periods)
+        configurations = Configurations(database, clock=lambda: self.now)
+
+        async def lifetime() -> int:
+            return (await configurations.current()).token_expiration * 60
+
         manifests = Manifests(database, periods)
         return Services(
             access=access,
             authenticator=Authenticator(tokens, sign_in),
             blobs=blobs,
+            configurations=configurations,
             deletion=ManifestDeletion(database, periods),
             delivery=Delivery(self.store),
             describer=Describer(Contents(database, self.store, blobs), manifests),
             listings=Listings(database),
+            pull_log=PullLog(database, configurations),
             manifests=manifests,
             pulls=PullCounter(database),
             tags=Tags(database, periods),
-            tokens=TokenEndpoint(access, tokens, sign_in),
+            tokens=TokenEndpoint(access, tokens, sign_in, lifetime=lifetime),
             uploads=Uploads(database, self.store, blobs, periods),
         )
 

@@ -111,7 +111,7 @@ def test_foreign_tokens() -> None:
     for bad in (
         TokenService(b"x" * 32).issue(DORA, ()).text,
         tokens.issue_refresh(DORA),
-        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "", algorithm="none"),
         jwt.encode(claims, key * 2, algorithm="HS512"),
         jwt.encode(claims | {"aud": "another"}, key, algorithm="HS256"),
         jwt.encode(claims | {"iss": "another"}, key, algorithm="HS256"),

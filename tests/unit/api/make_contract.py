@@ -46,6 +46,7 @@ def main(document: Path) -> None:
     (_ROOT / "src/longshore/api/operations.py").write_text(f"{_HEADER}{table})\n")
     facts = {
         "operations": {operation["operationId"]: _answers(operation) for _, _, operation in operations},
+        "requests": {operation["operationId"]: _request(contract, operation) for _, _, operation in operations},
         "definitions": {name: _members(each) for name, each in sorted(contract["definitions"].items())},
     }
     text = json.dumps(facts, separators=(",", ":"), sort_keys=True).replace('},"', '},\n"')
@@ -54,6 +55,18 @@ def main(document: Path) -> None:
 
 def _answers(operation: dict[str, Any]) -> dict[str, Any]:
     return {str(status): _type(answer.get("schema")) for status, answer in operation["responses"].items()}
+
+
+def _request(contract: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """The tag of an operation, its parameters by where they stand, and the definition of its body."""
+    facts: dict[str, Any] = {"tag": operation["tags"][0]}
+    for given in operation.get("parameters", ()):
+        parameter = contract["parameters"][given["$ref"].rpartition("/")[2]] if "$ref" in given else given
+        if parameter["in"] == "body":
+            facts["body"] = _type(parameter["schema"])
+        else:
+            facts.setdefault(parameter["in"], []).append(parameter["name"])
+    return facts
 
 
 def _members(definition: dict[str, Any]) -> dict[str, Any]:

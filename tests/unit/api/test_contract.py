@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 from longshore.api.app import CONTROLLERS
-from longshore.api.contract import canonical, harbor
+from longshore.api.contract import OURS, canonical, harbor
 from longshore.api.errors import MethodNotAllowed
 from longshore.api.operations import OPERATIONS
 from longshore.oci.errors import NotFound
@@ -52,8 +52,8 @@ def test_canonical(path: str, expected: str) -> None:
 
 def test_controllers_serve_the_contract() -> None:
     """Each controller has its operations at the method and path of the contract."""
-    table = {name: (method, f"/api/v2.0{path}") for method, path, name in OPERATIONS}
-    table["getVersion"] = ("GET", "/api/version")
+    table = {name: (method, canonical(f"/api/v2.0{path}")) for method, path, name in OPERATIONS}
+    table |= {name: (method, path) for method, path, name in OURS}
     for controller in CONTROLLERS:
         for handler in vars(controller).values():
             if not hasattr(handler, "operation_id"):

@@ -14,7 +14,6 @@ import pytest
 from longshore.api import app  # noqa: F401 - imports every document there is
 from longshore.api.contract import OURS
 from longshore.api.operations import OPERATIONS
-from longshore.api.ping import APIVersion
 from longshore.api.serialising import Read, Shown, read
 from longshore.oci.errors import Unprocessable
 
@@ -28,13 +27,18 @@ ALWAYS_SHOWN = {
 }
 # `hard` and `used` are maps, which a quota always has.
 ALWAYS_SHOWN |= {("ProjectSummaryQuota", "hard"), ("ProjectSummaryQuota", "used")}
+# Every item of the configuration is shown.
+ALWAYS_SHOWN |= {("ConfigurationsResponse", name) for name in DEFINITIONS["ConfigurationsResponse"]}
 ALWAYS_SHOWN |= {("Quota", "hard"), ("Quota", "used")}
 # Members that the contract doesn't have (`docs/harbor-compatibility.md`).
-OURS_SHOWN = {("Quota", "trash")}
+OURS_SHOWN = {("Quota", "trash"), ("UserResp", "disabled")}
 OURS_READ: dict[tuple[str, str], dict[str, Any]] = {("RobotSec", "grace_seconds"): {"type": "integer"}}
+# Documents of operations that only we have.
+OURS_ALONE = {"AccessToken", "AccessTokenCreated", "AccessTokenReq", "UserDisabledFlag"}
 # What the request of a name that two definitions would have is called here.
 READ_AS = {
     "AccessReq": "Access",
+    "CVEAllowlistItemReq": "CVEAllowlistItem",
     "AddedLabel": "Label",
     "CVEAllowlistReq": "CVEAllowlist",
     "LabelReq": "Label",
@@ -43,6 +47,7 @@ READ_AS = {
     "RobotPermissionReq": "RobotPermission",
     "RobotSecReq": "RobotSec",
     "RobotUpdate": "Robot",
+    "UserGroupReq": "UserGroup",
 }
 
 
@@ -52,8 +57,10 @@ def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
         yield from _subclasses(each)
 
 
-SHOWN = [each for each in _subclasses(Shown) if each is not APIVersion]
-READ = list(_subclasses(Read))
+# Documents that the contract has no name for.
+NAMELESS = frozenset({"APIVersion", "ScanAllPolicy"})
+SHOWN = [each for each in _subclasses(Shown) if each.__name__ not in NAMELESS | OURS_ALONE]
+READ = [each for each in _subclasses(Read) if each.__name__ not in OURS_ALONE]
 
 
 def _rule(name: str, member: str) -> str:

@@ -33,6 +33,13 @@ def test_sqlite_needs_no_locks(clause: str) -> None:
     assert statement.postgresql.endswith(clause)
 
 
+def test_sqlite_needs_no_collation() -> None:
+    """Texts are bytes in SQLite anyway."""
+    statement = Statement('SELECT lower((a) COLLATE "C")')
+    assert statement.sqlite == "SELECT lower((a))"
+    assert statement.postgresql == statement.text
+
+
 def test_lists_become_json_in_sqlite() -> None:
     """`= ANY(:ids)` takes a list in both dialects."""
     statement = Statement("SELECT 1 WHERE id = ANY(:ids) AND x = :x")

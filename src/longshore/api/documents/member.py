@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from longshore.api.documents.usergroup import UserGroupReq
 from longshore.api.serialising import Integer, Read, Shown
 from longshore.projects.models import Member
 
@@ -26,20 +27,12 @@ class UserEntity(Read, frozen=True, kw_only=True):
     username: str | None = None
 
 
-class UserGroup(Read, frozen=True, kw_only=True):
-    """A group of users, by number or by name."""
-
-    id: Integer | None = None
-    group_name: str | None = None
-    ldap_group_dn: str | None = None
-
-
 class ProjectMember(Read, frozen=True, kw_only=True):
     """What it takes to make a member: a role, and a user or a group."""
 
     role_id: Integer | None = None
     member_user: UserEntity | None = None
-    member_group: UserGroup | None = None
+    member_group: UserGroupReq | None = None
 
 
 class RoleRequest(Read, frozen=True, kw_only=True):
@@ -53,9 +46,9 @@ def shown_member(member: Member) -> ProjectMemberEntity:
     return ProjectMemberEntity(
         id=member.id,
         project_id=member.project_id,
-        entity_name=member.username,
+        entity_name=member.name,
         role_name=member.role.title,
         role_id=member.role.value,
-        entity_id=member.user_id,
-        entity_type="u",
+        entity_id=member.entity.id,
+        entity_type="g" if member.entity.is_group else "u",
     )

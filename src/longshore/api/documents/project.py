@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 import msgspec
 
-from longshore.api.serialising import NEVER, Integer, Read, Shown, Time, listed, moment
+from longshore.api.documents.allowlist import CVEAllowlist, CVEAllowlistReq, shown_allowlist
+from longshore.api.serialising import Integer, Read, Shown, Time, listed, moment
 from longshore.oci.errors import BadRequest
+from longshore.projects.allowlists import Allowlist, StoredAllowlist
 from longshore.projects.models import Project as StoredProject
 from longshore.projects.models import Role
 
@@ -46,23 +49,6 @@ class ProjectMetadata(Shown, frozen=True, kw_only=True):
     proxy_referrer_api: str | msgspec.UnsetType = _UNSET
     proxy_cache_filter_pattern: str | msgspec.UnsetType = _UNSET
     proxy_cache_filter_kind: str | msgspec.UnsetType = _UNSET
-
-
-class CVEAllowlistItem(Shown, frozen=True, kw_only=True):
-    """One vulnerability that is accepted."""
-
-    cve_id: str = ""
-
-
-class CVEAllowlist(Shown, frozen=True, kw_only=True):
-    """The vulnerabilities that are accepted in a project."""
-
-    id: int = 0
-    project_id: int = 0
-    expires_at: int | msgspec.UnsetType = _UNSET
-    items: tuple[CVEAllowlistItem, ...] | None
-    creation_time: Time
-    update_time: Time
 
 
 class Project(Shown, frozen=True, kw_only=True):
@@ -141,12 +127,6 @@ class ProjectMetadataReq(Read, frozen=True, kw_only=True):
         return {name: value for name, value in given.items() if value}
 
 
-class CVEAllowlistReq(Read, frozen=True, kw_only=True):
-    """The allowlist of a project as it is sent: of this release only its project is looked at."""
-
-    project_id: Integer | None = None
-
-
 class ProjectReq(Read, frozen=True, kw_only=True):
     """What it takes to make or change a project."""
 
@@ -165,21 +145,42 @@ class ProjectReq(Read, frozen=True, kw_only=True):
         """
         return {} if self.metadata is None else self.metadata.settings()
 
-    def quota(self) -> int | None:
-        """The limit in bytes, None for the default.
+    def allowlist(self) -> Allowlist | None:
+        """The allowlist to store; None to leave the one there is.
+
+        Raises:
+            BadRequest: an identifier is blank or there twice, or the time is out of range.
+        """
+        return None if self.cve_allowlist is None else self.cve_allowlist.allowlist()
+
+    def quota(self, default: int, *, chosen: bool) -> int | None:
+        """The limit in bytes, None for none.
+
+        Args:
+            default: The limit of projects that don't say, -1 for none.
+            chosen: Whether what the document says counts.
 
         Raises:
             BadRequest: it is below -1 or above 1024 TB.
         """
-        limit = self.storage_limit or -1
+        limit = (self.storage_limit if chosen else None) or default
         if limit < -1 or limit > _LARGEST_QUOTA:
             raise BadRequest(f"The storage_limit is -1 for none, or at most {_LARGEST_QUOTA} bytes (1024 TB).")
         return None if limit == -1 else limit
 
 
-def shown_project(project: StoredProject, role: Role | None, settings: Mapping[str, str] | None) -> Project:
-    """A project for a reader with that role in it; `settings` None leaves out what `with_detail=false` does."""
-    detailed = settings is not None
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a project is shown with besides itself; the roles of the reader come with the strongest first."""
+
+    roles: tuple[Role, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    allowlist: StoredAllowlist | None = None
+
+
+def shown_project(project: StoredProject, details: Details, *, detailed: bool) -> Project:
+    """A project for a reader; not `detailed` leaves out what `with_detail=false` does."""
+    roles = details.roles
     return Project(
         project_id=project.id,
         owner_id=project.owner_id or 0,
@@ -187,18 +188,14 @@ def shown_project(project: StoredProject, role: Role | None, settings: Mapping[s
         creation_time=moment(project.created_at),
         update_time=moment(project.updated_at),
         owner_name=project.owner_name if detailed else "",
-        current_user_role_id=0 if role is None else role.value,
-        current_user_role_ids=listed(() if role is None else (role.value,)),
+        current_user_role_id=roles[0].value if roles else 0,
+        current_user_role_ids=listed(role.value for role in roles),
         repo_count=project.repository_count,
-        metadata=_UNSET if settings is None else _metadata(project, settings),
-        cve_allowlist=_allowlist(project.id) if detailed else _UNSET,
+        metadata=_metadata(project, details.settings) if detailed else _UNSET,
+        cve_allowlist=shown_allowlist(project.id, details.allowlist) if detailed else _UNSET,
     )
 
 
 def _metadata(project: StoredProject, settings: Mapping[str, str]) -> ProjectMetadata:
     stored = {**settings, "public": "true" if project.public else "false"}
     return ProjectMetadata(**{name: stored[name] for name in ProjectMetadata.__struct_fields__ if name in stored})
-
-
-def _allowlist(project_id: int) -> CVEAllowlist:
-    return CVEAllowlist(project_id=project_id, items=(), creation_time=NEVER, update_time=NEVER)

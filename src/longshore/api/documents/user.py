@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from longshore.access.models import Permission as Granted
 from longshore.api.serialising import Read, Shown, Time, moment
 from longshore.identity.models import NewUser, Profile, User
 from longshore.oci.errors import BadRequest
@@ -24,8 +25,23 @@ class UserResp(Shown, frozen=True, kw_only=True):
     username: str = ""
     sysadmin_flag: bool
     admin_role_in_auth: bool
+    disabled: bool = False
     creation_time: Time
     update_time: Time
+
+
+class UserSearchRespItem(Shown, frozen=True, kw_only=True):
+    """Somebody who was found."""
+
+    user_id: int = 0
+    username: str = ""
+
+
+class Permission(Shown, frozen=True, kw_only=True):
+    """One thing that somebody may do."""
+
+    resource: str = ""
+    action: str = ""
 
 
 class UserCreationReq(Read, frozen=True, kw_only=True):
@@ -78,11 +94,42 @@ class UserSysAdminFlag(Read, frozen=True, kw_only=True):
     sysadmin_flag: bool | None = None
 
 
+class UserDisabledFlag(Read, frozen=True, kw_only=True):
+    """Whether a user shall be kept out."""
+
+    disabled: bool | None = None
+
+    def flag(self) -> bool:
+        """What shall be.
+
+        Raises:
+            BadRequest: it isn't said.
+        """
+        if self.disabled is None:
+            raise BadRequest("disabled: say true or false.")
+        return self.disabled
+
+
+class OIDCCliSecretReq(Read, frozen=True, kw_only=True):
+    """The secret that somebody wants."""
+
+    secret: str | None = None
+
+
 class PasswordReq(Read, frozen=True, kw_only=True):
     """A new password; the old one for those who change their own."""
 
     old_password: str | None = None
     new_password: str | None = None
+
+
+def shown_permission(permission: Granted, scope: str) -> Permission:
+    """A permission, below a scope or (for an empty one) relative to it; the scope itself is a dot then, as in Harbor."""
+    # The project or the system itself has its kind's name in the vocabulary, and no name of its own in its scope.
+    itself = permission.resource == "project" and scope != "/system"
+    if scope:
+        return Permission(resource=scope if itself else f"{scope}/{permission.resource}", action=permission.action)
+    return Permission(resource="." if itself else permission.resource, action=permission.action)
 
 
 def shown_user(user: User) -> UserResp:
@@ -95,6 +142,7 @@ def shown_user(user: User) -> UserResp:
         username=user.username,
         sysadmin_flag=user.sysadmin,
         admin_role_in_auth=False,
+        disabled=user.disabled,
         creation_time=moment(user.created_at),
         update_time=moment(user.updated_at),
     )

@@ -1,3 +1,17 @@
+CREATE TABLE access_tokens (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	user_id INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	secret_hash TEXT NOT NULL,
+	scope TEXT,
+	access_version BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	expires_at BIGINT,
+	used_at BIGINT,
+	CONSTRAINT fk_access_tokens_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX uq_access_tokens_secret_hash ON access_tokens (secret_hash);
+CREATE UNIQUE INDEX uq_access_tokens_user_name ON access_tokens (user_id, name);
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL,
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
@@ -37,6 +51,27 @@ CREATE INDEX ix_artifacts_icon ON artifacts (icon) WHERE icon IS NOT NULL;
 CREATE INDEX ix_artifacts_listing ON artifacts (repository_id, pushed_at, manifest_id, listed) WHERE listed;
 CREATE INDEX ix_artifacts_project_id_size ON artifacts (project_id, size);
 CREATE INDEX ix_artifacts_project_listing ON artifacts (project_id, pushed_at, manifest_id, repository_id, listed) WHERE listed;
+CREATE TABLE audit_cursors (
+	name TEXT NOT NULL,
+	seq BIGINT NOT NULL,
+	holder TEXT NOT NULL,
+	held_until BIGINT NOT NULL,
+	CONSTRAINT pk_audit_cursors PRIMARY KEY (name)
+);
+CREATE TABLE audit_log (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	project_id INTEGER,
+	at BIGINT NOT NULL,
+	operation TEXT NOT NULL,
+	resource_type TEXT NOT NULL,
+	resource TEXT NOT NULL,
+	username TEXT NOT NULL,
+	description TEXT NOT NULL,
+	success BOOLEAN NOT NULL,
+	source TEXT NOT NULL
+);
+CREATE INDEX ix_audit_log_listing ON audit_log (at, id);
+CREATE INDEX ix_audit_log_project ON audit_log (project_id, at, id);
 CREATE TABLE blobs (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	digest TEXT NOT NULL,
@@ -55,6 +90,19 @@ CREATE TABLE configuration (
 	updated_at BIGINT NOT NULL,
 	CONSTRAINT pk_configuration PRIMARY KEY (name)
 );
+CREATE TABLE cve_allowlists (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	project_id INTEGER,
+	scope_id INTEGER NOT NULL,
+	items TEXT NOT NULL,
+	expires_at BIGINT,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT ck_cve_allowlists_scope CHECK (scope_id = coalesce(project_id, 0)),
+	CONSTRAINT fk_cve_allowlists_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE,
+	CONSTRAINT uq_cve_allowlists_scope_id UNIQUE (scope_id)
+);
+CREATE INDEX ix_cve_allowlists_project_id ON cve_allowlists (project_id);
 CREATE TABLE events (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	seq BIGINT,
@@ -165,18 +213,25 @@ CREATE TABLE project_blobs (
 	CONSTRAINT fk_project_blobs_project_id FOREIGN KEY(project_id) REFERENCES projects (id)
 );
 CREATE INDEX ix_project_blobs_blob_id ON project_blobs (blob_id);
-CREATE TABLE project_members (
+CREATE TABLE "project_members" (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	project_id INTEGER NOT NULL,
-	user_id INTEGER NOT NULL,
+	user_id INTEGER,
 	role TEXT NOT NULL,
 	created_at BIGINT NOT NULL,
+	group_id INTEGER,
+	name TEXT DEFAULT '' NOT NULL,
+	CONSTRAINT uq_project_members_project_id_user_id UNIQUE (project_id, user_id),
 	CONSTRAINT ck_project_members_role CHECK (role IN ('project_admin', 'maintainer', 'developer', 'guest', 'limited_guest')),
+	CONSTRAINT ck_project_members_entity CHECK ((user_id IS NULL) <> (group_id IS NULL)),
 	CONSTRAINT fk_project_members_project_id FOREIGN KEY(project_id) REFERENCES projects (id) ON DELETE CASCADE,
 	CONSTRAINT fk_project_members_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
-	CONSTRAINT uq_project_members_project_id_user_id UNIQUE (project_id, user_id)
+	CONSTRAINT fk_project_members_group_id FOREIGN KEY(group_id) REFERENCES user_groups (id) ON DELETE CASCADE
 );
+CREATE INDEX ix_project_members_group_id ON project_members (group_id);
+CREATE INDEX ix_project_members_name ON project_members (project_id, name, id);
 CREATE INDEX ix_project_members_user_id ON project_members (user_id);
+CREATE UNIQUE INDEX uq_project_members_project_id_group_id ON project_members (project_id, group_id) WHERE group_id IS NOT NULL;
 CREATE TABLE project_metadata (
 	project_id INTEGER NOT NULL,
 	name TEXT NOT NULL,
@@ -212,9 +267,12 @@ CREATE TABLE projects (
 	CONSTRAINT ck_projects_quota_bytes CHECK (quota_bytes IS NULL OR quota_bytes >= 0),
 	CONSTRAINT fk_projects_owner_id FOREIGN KEY(owner_id) REFERENCES users (id)
 );
+CREATE INDEX ix_projects_created_at ON projects (created_at, id, public, deleted_at) WHERE deleted_at IS NULL;
 CREATE INDEX ix_projects_listing ON projects (name, id, public, owner_id, deleted_at) WHERE deleted_at IS NULL;
 CREATE INDEX ix_projects_owner_id ON projects (owner_id);
+CREATE INDEX ix_projects_public_listing ON projects (public, name, id, owner_id, deleted_at) WHERE deleted_at IS NULL;
 CREATE INDEX ix_projects_purge_after ON projects (purge_after) WHERE purge_after IS NOT NULL;
+CREATE INDEX ix_projects_updated_at ON projects (updated_at, id, public, deleted_at) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX uq_projects_name ON projects (name) WHERE deleted_at IS NULL;
 CREATE TABLE reclaim_steps (
 	name TEXT NOT NULL,
@@ -276,6 +334,18 @@ CREATE TABLE robots (
 );
 CREATE UNIQUE INDEX uq_robots_project_name ON robots (project_id, name);
 CREATE UNIQUE INDEX uq_robots_system_name ON robots (name) WHERE project_id IS NULL;
+CREATE TABLE sessions (
+	id_hash TEXT NOT NULL,
+	user_id INTEGER NOT NULL,
+	access_version BIGINT NOT NULL,
+	created_at BIGINT NOT NULL,
+	renewed_at BIGINT NOT NULL,
+	expires_at BIGINT NOT NULL,
+	CONSTRAINT pk_sessions PRIMARY KEY (id_hash),
+	CONSTRAINT fk_sessions_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_sessions_expires_at ON sessions (expires_at);
+CREATE INDEX ix_sessions_user_id ON sessions (user_id);
 CREATE TABLE sign_in_failures (
 	source TEXT NOT NULL,
 	account TEXT NOT NULL,
@@ -354,6 +424,28 @@ CREATE TABLE upload_sessions (
 );
 CREATE INDEX ix_upload_sessions_expires_at ON upload_sessions (expires_at);
 CREATE INDEX ix_upload_sessions_repository_id ON upload_sessions (repository_id);
+CREATE TABLE user_group_members (
+	user_id INTEGER NOT NULL,
+	group_id INTEGER NOT NULL,
+	CONSTRAINT pk_user_group_members PRIMARY KEY (user_id, group_id),
+	CONSTRAINT fk_user_group_members_user_id FOREIGN KEY(user_id) REFERENCES users (id) ON DELETE CASCADE,
+	CONSTRAINT fk_user_group_members_group_id FOREIGN KEY(group_id) REFERENCES user_groups (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_user_group_members_group_id ON user_group_members (group_id);
+CREATE TABLE user_groups (
+	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+	type TEXT NOT NULL,
+	name TEXT NOT NULL,
+	ldap_dn TEXT,
+	"key" TEXT NOT NULL,
+	created_at BIGINT NOT NULL,
+	updated_at BIGINT NOT NULL,
+	CONSTRAINT ck_user_groups_type CHECK (type IN ('ldap', 'http', 'oidc')),
+	CONSTRAINT ck_user_groups_ldap_dn CHECK ((type = 'ldap') = (ldap_dn IS NOT NULL)),
+	CONSTRAINT uq_user_groups_type_key UNIQUE (type, "key")
+);
+CREATE INDEX ix_user_groups_name ON user_groups (name);
+CREATE INDEX ix_user_groups_type ON user_groups (type, id);
 CREATE TABLE users (
 	id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
 	username TEXT NOT NULL,
@@ -366,7 +458,7 @@ CREATE TABLE users (
 	created_at BIGINT NOT NULL,
 	updated_at BIGINT NOT NULL,
 	deleted_at BIGINT
-);
+, disabled BOOLEAN DEFAULT 0 NOT NULL);
 CREATE INDEX ix_users_listing ON users (username, id, email, deleted_at) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX uq_users_email ON users (email) WHERE deleted_at IS NULL AND email IS NOT NULL;
 CREATE UNIQUE INDEX uq_users_username ON users (username) WHERE deleted_at IS NULL;
