@@ -47,12 +47,12 @@ from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
-from longshore.probes import Health
+from longshore.probes import Health, Refreshed
 from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
-from longshore.quotas.service import QuotaService, keep_switch
+from longshore.quotas.service import QuotaService
 from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
@@ -79,6 +79,7 @@ from longshore.system.instance import ensure_instance
 from longshore.system.sealing import Sealing
 from longshore.system.service import PURPOSE as SEALED_CONFIGURATION
 from longshore.system.service import ConfigurationService
+from longshore.system.surroundings import surroundings_of
 
 _log = structlog.get_logger("longshore.instance")
 
@@ -122,7 +123,7 @@ class _Ground:
     users: UserQueries
     robots: RobotQueries
     access: AccessService
-    sealing: Sealing
+    configuration: ConfigurationService
     sign_in: SignIn
     tokens: TokenService
     authenticator: Authenticator
@@ -140,14 +141,14 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     instance_id = await ensure_instance(database, secret_key)
     store = await open_marked_store(settings, instance_id, database)
     ground = _lay_ground(settings, secret_key, database, store)
-    await keep_switch(database, ground.configurations.overwritten)
-    pulls = PullCounter(database)
+    await ground.configuration.keep_fixed()
+    pulls = PullCounter(database, ground.configurations)
     health = Health(database, store).states
 
     def build_api() -> Application:
         from longshore.api.app import build_api as build  # noqa: PLC0415 - so that no pull waits for a web framework
 
-        return build(_api_services(ground, health))
+        return build(_api_services(settings, ground, health))
 
     async def close_passwords() -> None:
         ground.passwords.close()
@@ -166,6 +167,9 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
     configurations = configurations_of(settings, database)
+    configuration = ConfigurationService(
+        database, configurations, Sealing(secret_key, SEALED_CONFIGURATION), has_people=lambda: _has_people(users)
+    )
     access_tokens = AccessTokens(database, TokenSecrets(secret_key))
     sign_in = SignIn(
         UserCredentials(database, passwords),
@@ -187,7 +191,7 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
         users=users,
         robots=robots,
         access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}, tokens=access_tokens),
-        sealing=Sealing(secret_key, SEALED_CONFIGURATION),
+        configuration=configuration,
         sign_in=sign_in,
         tokens=tokens,
         authenticator=Authenticator(tokens, sign_in),
@@ -229,7 +233,7 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
     )
 
 
-def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
+def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
     blobs = Blobs(ground.database, ground.periods)
     contents = Contents(ground.database, ground.store, blobs)
     labels = LabelQueries(ground.database)
@@ -242,9 +246,7 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         authenticator=ground.authenticator,
         explanations=_explanations(ground),
         browsers=ground.browsers,
-        configuration=ConfigurationService(
-            ground.database, ground.configurations, ground.sealing, has_people=lambda: _has_people(ground.users)
-        ),
+        configuration=ground.configuration,
         configurations=ground.configurations,
         projects=ProjectService(ground.database, ground.periods),
         project_queries=ProjectQueries(ground.database),
@@ -268,7 +270,8 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         tags=Tags(ground.database, ground.periods),
         search=SearchQueries(ground.database),
         statistics=StatisticQueries(ground.database),
-        health=health,
+        health=Refreshed(health).states,
+        surroundings=surroundings_of(settings, ground.store),
     )
 
 

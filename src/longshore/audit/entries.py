@@ -182,7 +182,7 @@ def _general(kind: str) -> _Rule:
 def _entry(event: Event, rule: _Rule, name: str) -> Entry:
     payload = event.payload
     details = [f"{key}: {_said(payload[key])}" for key in _DETAILS if payload.get(key)]
-    sentence = f"{rule.operation} {rule.resource_type} {name}"
+    sentence = " ".join(dict.fromkeys((rule.operation, rule.resource_type, name)))
     return Entry(
         operation=rule.operation,
         resource_type=rule.resource_type,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import httpx
@@ -76,6 +76,7 @@ from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations
 from longshore.system.sealing import Sealing
 from longshore.system.service import ConfigurationService
+from longshore.system.surroundings import Surroundings
 from tests.builders import World as Registry
 from tests.integration.api.counting import CountingDatabase
 from tests.integrity import assert_integrity
@@ -147,51 +148,50 @@ class World:
         periods = Periods()
         blobs = Blobs(database, periods)
         contents = Contents(database, store, blobs)
-        self.api = build_api(
-            APIServices(
-                access=self.access,
-                access_tokens=self.access_tokens,
-                audit=AuditQueries(database),
-                additions=Additions(database, contents),
-                artifact_queries=ArtifactQueries(database, self.label_queries),
-                authenticator=Authenticator(self.tokens, sign_in),
-                explanations=Explanations(
-                    self.access,
-                    {
-                        PrincipalKind.USER: self.user_queries,
-                        PrincipalKind.ROBOT: RobotDirectory(database, self.configurations),
-                    },
-                    self.project_queries,
-                    self.configurations,
-                ),
-                browsers=Browsers(self.sessions, sign_in, self.user_queries, CSRF(KEY), self.configurations),
-                configuration=configuration,
-                projects=self.projects,
-                project_queries=self.project_queries,
-                users=self.users,
-                user_queries=self.user_queries,
-                allowlists=self.allowlists,
-                copying=Copying(database, Manifests(database, periods), blobs),
-                descriptions=Descriptions(database),
-                icons=Icons(database, contents),
-                configurations=self.configurations,
-                groups=self.groups,
-                group_queries=self.group_queries,
-                labels=self.labels,
-                label_queries=self.label_queries,
-                manifest_deletion=ManifestDeletion(database, periods),
-                repository_deletion=RepositoryDeletion(database, periods),
-                repository_queries=RepositoryQueries(database),
-                quotas=QuotaService(database),
-                quota_queries=QuotaQueries(database),
-                robots=self.robots,
-                robot_queries=self.robot_queries,
-                tags=Tags(database, periods),
-                search=SearchQueries(database),
-                statistics=StatisticQueries(database),
-                health=self._health,
-            )
+        self.services = APIServices(
+            access=self.access,
+            access_tokens=self.access_tokens,
+            audit=AuditQueries(database),
+            additions=Additions(database, contents),
+            artifact_queries=ArtifactQueries(database, self.label_queries),
+            authenticator=Authenticator(self.tokens, sign_in),
+            explanations=Explanations(
+                self.access,
+                {
+                    PrincipalKind.USER: self.user_queries,
+                    PrincipalKind.ROBOT: RobotDirectory(database, self.configurations),
+                },
+                self.project_queries,
+                self.configurations,
+            ),
+            browsers=Browsers(self.sessions, sign_in, self.user_queries, CSRF(KEY), self.configurations),
+            configuration=configuration,
+            projects=self.projects,
+            project_queries=self.project_queries,
+            users=self.users,
+            user_queries=self.user_queries,
+            allowlists=self.allowlists,
+            copying=Copying(database, Manifests(database, periods), blobs),
+            descriptions=Descriptions(database),
+            icons=Icons(database, contents),
+            configurations=self.configurations,
+            groups=self.groups,
+            group_queries=self.group_queries,
+            labels=self.labels,
+            label_queries=self.label_queries,
+            manifest_deletion=ManifestDeletion(database, periods),
+            repository_deletion=RepositoryDeletion(database, periods),
+            repository_queries=RepositoryQueries(database),
+            quotas=QuotaService(database),
+            quota_queries=QuotaQueries(database),
+            robots=self.robots,
+            robot_queries=self.robot_queries,
+            tags=Tags(database, periods),
+            search=SearchQueries(database),
+            statistics=StatisticQueries(database),
+            health=self._health,
         )
+        self.api = build_api(self.services)
         self._stack = stack
         self._numbers = itertools.count(1)
 
@@ -200,6 +200,10 @@ class World:
         sequencer, recorder = Sequencer(self.database), Recorder(self.database, self.configurations)
         while await sequencer.run_once() or await recorder.run_once():
             pass
+
+    def surround(self, surroundings: Surroundings) -> None:
+        """Puts the registry somewhere else."""
+        self.api = build_api(replace(self.services, surroundings=surroundings))
 
     async def has_people(self) -> bool:
         """Whether there is anybody besides the first administrator."""

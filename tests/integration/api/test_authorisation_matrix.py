@@ -162,6 +162,10 @@ OPERATIONS = (
     Operation("getVersion", "GET", _fixed("/../version"), EVERYBODY),
     Operation("getHealth", "GET", _fixed("/health"), EVERYBODY),
     Operation("getSystemInfo", "GET", _fixed("/systeminfo"), EVERYBODY),
+    Operation("getVolumes", "GET", _fixed("/systeminfo/volumes"), SYSTEM),
+    Operation("getCert", "GET", _fixed("/systeminfo/getcert"), EVERYBODY.replace("200", "404")),
+    Operation("getSystemCVEAllowlist", "GET", _fixed("/system/CVEAllowlist"), KNOWN),
+    Operation("putSystemCVEAllowlist", "PUT", _fixed("/system/CVEAllowlist"), SYSADMIN, lambda _: {"items": []}),
     Operation("getPermissions", "GET", _fixed("/permissions"), "401 403 403 403 403 403 200 200 403 403"),
     Operation(
         "explainAccess",

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from longshore.oci.digest import Digest
-from longshore.quotas.service import QuotaService, keep_switch
+from longshore.quotas.service import QuotaService
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.errors import QuotaExceeded
+from longshore.system.configuration import Configurations
+from longshore.system.sealing import Sealing
+from longshore.system.service import ConfigurationService
 from tests.builders import World
 
 ALICE = {"actor": "alice", "reason": "test"}
@@ -150,11 +153,21 @@ async def test_operator_fixes_the_switch(world: World) -> None:
     """What the operator has fixed is what the ledger goes by from the start on; where nothing is fixed nothing changes."""
     project_id = await world.project(quota_bytes=1_000)
     await _switch(world, "true")
-    await keep_switch(world.database, {"quota_per_project_enable": False})
+    await _fix(world, {"quota_per_project_enable": False})
     await world.upload(project_id, world.layer(5_000))
-    await keep_switch(world.database, None)
-    await keep_switch(world.database, {"read_only": True})
+    await _fix(world, {})
+    await _fix(world, {"self_registration": True})
     await world.upload(project_id, world.layer(6_000))
-    await keep_switch(world.database, {"quota_per_project_enable": True})
+    await _fix(world, {"quota_per_project_enable": True})
     with pytest.raises(QuotaExceeded):
         await world.uploads.start(project_id, "app")
+
+
+async def _fix(world: World, overwritten: dict[str, bool]) -> None:
+    configurations = Configurations(world.database, overwritten)
+    service = ConfigurationService(world.database, configurations, Sealing(b"k" * 32, "test"), has_people=_has_people)
+    await service.keep_fixed()
+
+
+async def _has_people() -> bool:
+    return False
