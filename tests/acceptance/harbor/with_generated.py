@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import secrets
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -356,7 +357,8 @@ def scenario_audit() -> None:
     projects.create_project(harbor.ProjectReq(project_name=project))
     projects.delete_project(project)
     wanted = f"resource={project}"
-    for _ in range(100):
+    for _ in range(100):  # what happened is written down within seconds
+        time.sleep(0.1)
         if len(audit.list_audit_log_exts(q=wanted)) == 2:
             break
     logs = whole(audit.list_audit_log_exts_with_http_info, size=1, q=wanted)

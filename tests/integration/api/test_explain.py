@@ -139,6 +139,7 @@ async def test_dead_accounts_and_read_only(world: World, admin: Account) -> None
         await transaction.execute(_READ_ONLY)
 
     await world.database.write(write)
+    world.configurations.forget()
     developer = team.members[Role.DEVELOPER]
     pushed = await ask(world, developer, {**PUSH, "project": team.name})
     assert (pushed["allowed"], pushed["rule"]) == (False, "read-only")

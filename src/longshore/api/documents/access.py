@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+import msgspec
+
 from longshore.access.explaining import Explanation, Question, Subject
 from longshore.access.models import Permission as StoredPermission
 from longshore.access.models import PrincipalKind
@@ -68,7 +70,7 @@ class AccessExplanation(Shown, frozen=True, kw_only=True):
     permission: Permission
     project: str = ""
     repository: str = ""
-    memberships: tuple[Membership, ...] = ()
+    memberships: tuple[Membership, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def shown_permissions(permissions: Iterable[StoredPermission]) -> tuple[Permission, ...] | None:
@@ -89,14 +91,15 @@ def parse_question(asked: AccessQuestion) -> Question:
             f"resource and action name no permission: {str(permission)[:200]!a}. The reference of permissions lists all."
         )
     project = _project(asked)
+    if asked.token_actions is not None and asked.repository is None:
+        raise BadRequest("token_actions are those of a token for a repository: name the repository.")
+    subject = _subject(asked.principal)
     if permission not in (IN_SYSTEM if project is None else IN_PROJECTS):
         where = "a project: name it, or a repository" if project is None else "the system: leave the project out"
         raise BadRequest(f"{permission} is a permission in {where}.")
-    if asked.token_actions is not None and asked.repository is None:
-        raise BadRequest("token_actions are those of a token for a repository: name the repository.")
     return Question(
         permission=permission,
-        subject=_subject(asked.principal),
+        subject=subject,
         project=project,
         token=None if asked.token_actions is None else frozenset(asked.token_actions),
     )
@@ -118,7 +121,8 @@ def shown_explanation(explanation: Explanation, asked: AccessQuestion) -> Access
         memberships=tuple(
             Membership(role=membership.role.title, group=membership.group or "")
             for membership in explanation.memberships
-        ),
+        )
+        or msgspec.UNSET,
     )
 
 
