@@ -27,6 +27,8 @@ ALWAYS_SHOWN = {
 }
 # `hard` and `used` are maps, which a quota always has.
 ALWAYS_SHOWN |= {("ProjectSummaryQuota", "hard"), ("ProjectSummaryQuota", "used")}
+# Every item of the configuration is shown.
+ALWAYS_SHOWN |= {("ConfigurationsResponse", name) for name in DEFINITIONS["ConfigurationsResponse"]}
 ALWAYS_SHOWN |= {("Quota", "hard"), ("Quota", "used")}
 # Members that the contract doesn't have (`docs/harbor-compatibility.md`).
 OURS_SHOWN = {("Quota", "trash"), ("UserResp", "disabled")}
@@ -59,7 +61,7 @@ def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
 
 
 # Documents that the contract has no name for.
-NAMELESS = frozenset({"APIVersion"})
+NAMELESS = frozenset({"APIVersion", "ScanAllPolicy"})
 SHOWN = [each for each in _subclasses(Shown) if each.__name__ not in NAMELESS | OURS_ALONE]
 READ = [each for each in _subclasses(Read) if each.__name__ not in OURS_ALONE]
 

@@ -46,7 +46,6 @@ IGNORED_PARAMETERS: dict[tuple[str, str], str] = {
 # Members of documents that are never shown, or that this release has nothing to say by, and why.
 LATER: dict[tuple[str, str], str] = {
     ("ProjectSummary", "registry"): "no project caches another registry yet",
-    ("ConfigurationsResponse", "scan_all_policy"): "there are no scanners yet",
     ("ConfigurationsResponse", "uaa_client_secret"): "it is a secret",
     ("Robot", "secret"): "it is shown when it is made and when it is refreshed, never again",
     ("AdditionLink", "absolute"): "no client is told of an absolute address, as in Harbor",
