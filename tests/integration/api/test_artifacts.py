@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from longshore.database.connection import Dialect
 from longshore.labels.models import LabelFacts
 from longshore.oci.digest import Digest
 from tests.builders import World as Registry
 from tests.integration.api.artifacts import digests, list_of, shown
 
 if TYPE_CHECKING:
+    from longshore.storage.port import OpenedStore
     from tests.integration.api.conftest import World
 
 NEVER = "0001-01-01T00:00:00.000Z"
@@ -431,3 +433,54 @@ async def test_what_stands_in_a_config_is_shown_as_it_was_stored(
     await registry.sql("UPDATE artifacts SET extra_attributes = '{}'")
     (found,) = shown(await client.get(f"/projects/{name}/artifacts"))
     assert "extra_attrs" not in found
+
+
+async def test_a_whole_list_has_everything_once(world: World, store: OpenedStore, client: httpx.AsyncClient) -> None:
+    """Also where it is read in pieces, in whichever order."""
+    project, name = await world.project()
+    filling = Registry(world.database, store)
+    numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 450)"
+    for table, columns, values in (
+        ("repositories", "id, project_id, name, created_at, listed_at", f"n + 1000, {project}, 'app' || n, n / 7, n"),
+        (
+            "manifests",
+            "id, repository_id, digest, media_type, size, pushed_at, payload",
+            "n + 1000, 1001, 'sha256:' || n, 'application/json', 1, n / 7, CAST('' AS PAYLOAD)",
+        ),
+        (
+            "artifacts",
+            "manifest_id, repository_id, project_id, pushed_at, listed, tag_count, size",
+            f"n + 1000, 1001, {project}, n / 7, true, 1, n % 5",
+        ),
+        ("tags", "id, repository_id, name, manifest_id, pushed_at", "n + 1000, 1001, 'v' || n, n + 1000, n / 7"),
+    ):
+        payload = "BLOB" if world.database.dialect is Dialect.SQLITE else "BYTEA"
+        chosen = values.replace("PAYLOAD", payload)
+        await filling.sql(f"INSERT INTO {table} ({columns}) {numbers} SELECT {chosen} FROM numbers")
+    await filling.sql(
+        f"UPDATE project_usage SET artifact_count = 450, repository_count = 450 WHERE project_id = {project}"
+    )
+    await filling.sql("UPDATE repositories SET artifact_count = 450 WHERE id = 1001")
+    below = f"/projects/{name}/repositories"
+    somebody = await world.client(await world.user())
+    await filling.sql(f"UPDATE projects SET public = true WHERE id = {project}")
+    for asking, path in (
+        (client, f"{below}/app1/artifacts?"),
+        (client, f"{below}/app1/artifacts?sort=size&"),
+        (client, f"{below}/app1/artifacts?q=base=*&sort=-pull_time&"),
+        (client, f"/projects/{name}/artifacts?with_label=true&"),
+        (client, f"/projects/{name}/artifacts?q=tags=*&sort=media_type&"),
+        (client, f"{below}?"),
+        (client, f"{below}?sort=-name&"),
+        (client, "/repositories?"),
+        (somebody, "/repositories?"),
+        (somebody, "/repositories?sort=name&"),
+    ):
+        answer = await asking.get(f"{path}page_size=0")
+        ids = [item["id"] for item in shown(answer)]
+        assert len(set(ids)) == len(ids) == 450, path
+        assert answer.headers["x-total-count"] == "450", path
+        paged = [
+            item["id"] for page in range(1, 6) for item in shown(await asking.get(f"{path}page_size=100&page={page}"))
+        ]
+        assert paged == ids, path
