@@ -19,7 +19,9 @@ from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
+from longshore.artifacts.copying import Copying
 from longshore.artifacts.describing import Describer
+from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
@@ -49,10 +51,11 @@ from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
-from longshore.quotas.service import QuotaService
+from longshore.quotas.service import QuotaService, keep_switch
 from longshore.reclaiming import reclaim_of
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.descriptions import Descriptions
 from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
 from longshore.registry.pull_log import PullLog
@@ -137,6 +140,7 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     store = await open_marked_store(settings, instance_id, database)
     ground = _lay_ground(settings, secret_key, database, store)
     await ground.configuration.keep_fixed()
+    await keep_switch(database, ground.configurations.overwritten)
     pulls = PullCounter(database, ground.configurations)
     health = Health(database, store).states
 
@@ -229,7 +233,8 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
 
 
 def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
-    contents = Contents(ground.database, ground.store, Blobs(ground.database, ground.periods))
+    blobs = Blobs(ground.database, ground.periods)
+    contents = Contents(ground.database, ground.store, blobs)
     labels = LabelQueries(ground.database)
     return APIServices(
         access=ground.access,
@@ -248,6 +253,9 @@ def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awai
         allowlists=Allowlists(ground.database),
         groups=GroupService(ground.database),
         group_queries=GroupQueries(ground.database),
+        copying=Copying(ground.database, Manifests(ground.database, ground.periods), blobs),
+        descriptions=Descriptions(ground.database),
+        icons=Icons(ground.database, contents),
         labels=LabelService(ground.database),
         label_queries=labels,
         manifest_deletion=ManifestDeletion(ground.database, ground.periods),

@@ -28,6 +28,7 @@ from longshore.api.contract import canonical, harbor
 from longshore.api.cve_allowlist import SystemCVEAllowlistController
 from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
+from longshore.api.icon import IconController
 from longshore.api.label import LabelController
 from longshore.api.member import MemberController
 from longshore.api.openapi.controller import DescriptionController
@@ -58,6 +59,7 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     ConfigureController,
     DescriptionController,
     HealthController,
+    IconController,
     LabelController,
     MemberController,
     PingController,

@@ -12,11 +12,13 @@ from litestar.params import FromPath
 from longshore.access.models import (
     ACCESSORY_LIST,
     ARTIFACT_ADDITION_READ,
+    ARTIFACT_CREATE,
     ARTIFACT_DELETE,
     ARTIFACT_LABEL_CREATE,
     ARTIFACT_LABEL_DELETE,
     ARTIFACT_LIST,
     ARTIFACT_READ,
+    TAG_CREATE,
     TAG_DELETE,
     TAG_LIST,
     Permission,
@@ -25,22 +27,25 @@ from longshore.api.documents.artifact import (
     Accessory,
     AddedLabel,
     Artifact,
+    NewTag,
     Tag,
+    artifact_path,
     shown_accessory,
     shown_artifact,
     shown_tag,
 )
 from longshore.api.lists import answer_list
-from longshore.api.places import artifact_reference, project_named, repository_path
+from longshore.api.places import artifact_reference, copied_artifact, project_named, repository_path
 from longshore.api.query import is_true
 from longshore.api.request import APIRequest, parse_id
-from longshore.api.serialising import answer, empty
+from longshore.api.serialising import answer, created, empty
 from longshore.artifacts import models
+from longshore.artifacts.copying import Place
 from longshore.artifacts.models import With
 from longshore.listing.models import Exact, Wanted
 from longshore.oci.digest import Digest
 from longshore.oci.errors import NotFound, Unprocessable
-from longshore.oci.names import TagName
+from longshore.oci.names import RepositoryName, TagName
 from longshore.projects.models import ProjectFacts
 
 _ARTIFACTS: Final = "/{project_name:str}/repositories/{repository_name:str}/artifacts"
@@ -96,6 +101,27 @@ class ArtifactController(Controller):
 
         return await answer_list(request, page, load, lambda found: map(shown_artifact, found))
 
+    @post(_ARTIFACTS, operation_id="CopyArtifact", status_code=201)
+    async def copy_artifact(
+        self, request: APIRequest, project_name: FromPath[str], repository_name: FromPath[str]
+    ) -> Response[Any]:
+        """Copies the artifact that `from` names, with its children, its accessories and all its tags."""
+        text = request.incoming.parameter("from")
+        if not text:
+            raise Unprocessable("from in query is required: project/repository:tag or project/repository@digest")
+        target, path = await _authorise(request, ARTIFACT_CREATE, project_name, repository_name)
+        name, reference, given = copied_artifact(text)
+        source = await request.services.access.authorise_project(request.caller, ARTIFACT_READ, name.project)
+        # Copying makes the repository where there is none, so that its name has to be one.
+        target_name = RepositoryName.parse(f"{target.name}/{path}")
+        await request.services.copying.copy(
+            Place(source.id, str(source.name), name.path),
+            reference,
+            Place(target.id, str(target.name), target_name.path),
+            actor=request.actor,
+        )
+        return created(artifact_path(str(target_name), given))
+
     @get(_ARTIFACT, operation_id="getArtifact")
     async def get_artifact(
         self,
@@ -109,6 +135,22 @@ class ArtifactController(Controller):
         project, path = await _authorise(request, ARTIFACT_READ, project_name, repository_name)
         found = await request.services.artifact_queries.artifact(project.id, path, artifact_reference(reference), along)
         return answer(shown_artifact(found))
+
+    @post(f"{_ARTIFACT}/tags", operation_id="createTag", status_code=201)
+    async def create_tag(
+        self,
+        request: APIRequest,
+        project_name: FromPath[str],
+        repository_name: FromPath[str],
+        reference: FromPath[str],
+    ) -> Response[Any]:
+        """Gives the artifact a name that the repository doesn't have yet."""
+        document = request.document(NewTag)
+        project, path = await _authorise(request, TAG_CREATE, project_name, repository_name)
+        services, name = request.services, document.tag()
+        artifact = await services.artifact_queries.artifact(project.id, path, artifact_reference(reference))
+        await services.tags.create(project.id, path, name, Digest.parse(artifact.digest), actor=request.actor)
+        return empty(status=201)
 
     @get(f"{_ARTIFACT}/tags", operation_id="listTags")
     async def list_tags(
@@ -275,7 +317,7 @@ async def _tag_of(request: APIRequest, artifact: models.Artifact, text: str) -> 
 
 def _along(request: APIRequest) -> With:
     """What the switches of a request ask for besides the artifacts themselves."""
-    along = With.NOTHING
+    along = With.REFERENCES
     for name, default, part in _SWITCHES:
         if is_true(request.incoming.parameter(name) or default):
             along |= part

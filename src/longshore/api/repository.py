@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Controller, Response, delete, get
+from litestar import Controller, Response, delete, get, put
 from litestar.params import FromPath
 
-from longshore.access.models import REPOSITORY_DELETE, REPOSITORY_LIST, REPOSITORY_READ
-from longshore.api.documents.repository import Repository, shown_repository
+from longshore.access.models import REPOSITORY_DELETE, REPOSITORY_LIST, REPOSITORY_READ, REPOSITORY_UPDATE
+from longshore.api.documents.repository import Repository, RepositoryReq, shown_repository
 from longshore.api.lists import answer_list
 from longshore.api.places import project_named, repository_path
 from longshore.api.request import APIRequest
@@ -52,6 +52,18 @@ class RepositoryController(Controller):
         services, path = request.services, repository_path(repository_name)
         project = await services.access.authorise_project(request.caller, REPOSITORY_READ, project_named(project_name))
         return answer(shown_repository(await services.repository_queries.repository(project.id, path)))
+
+    @put("/projects/{project_name:str}/repositories/{repository_name:str}", operation_id="updateRepository")
+    async def update_repository(
+        self, request: APIRequest, project_name: FromPath[str], repository_name: FromPath[str]
+    ) -> Response[Any]:
+        """Describes a repository, in Markdown."""
+        document, services, path = request.document(RepositoryReq), request.services, repository_path(repository_name)
+        project = await services.access.authorise_project(
+            request.caller, REPOSITORY_UPDATE, project_named(project_name)
+        )
+        await services.descriptions.write(project.id, path, document.description or "", actor=request.actor)
+        return empty()
 
     @delete(
         "/projects/{project_name:str}/repositories/{repository_name:str}",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -52,10 +53,12 @@ def listed(items: Iterable[_Item]) -> tuple[_Item, ...] | None:
     return tuple(items) or None
 
 
+@lru_cache(4096)
 def moment(microseconds: int) -> str:
     """A time since 1970 as the contract writes it: UTC with exactly three decimals."""
     seconds, rest = divmod(microseconds, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:03}Z"
+    # A page has dozens of times: `isoformat` writes one in a third of the time that a format takes.
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest // 1000:03}Z"
 
 
 def read(payload: bytes, document: type[_Document]) -> _Document:

@@ -10,6 +10,8 @@ from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
 from longshore.api.browser import Browsers
 from longshore.artifacts.additions import Additions
+from longshore.artifacts.copying import Copying
+from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
@@ -26,6 +28,7 @@ from longshore.projects.service import ProjectService
 from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
 from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.descriptions import Descriptions
 from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.robots.queries import RobotQueries
@@ -68,6 +71,9 @@ class APIServices:
     allowlists: Allowlists
     groups: GroupService
     group_queries: GroupQueries
+    copying: Copying
+    descriptions: Descriptions
+    icons: Icons
     labels: LabelService
     label_queries: LabelQueries
     manifest_deletion: ManifestDeletion

@@ -43,11 +43,12 @@ _NOTHING: Final = Belongings({}, {}, {}, {})
 
 
 async def belongings_of(connection: Connection, rows: Sequence[Row], wanted: With) -> Belongings:
-    """What of these artifacts is wanted; the children of indexes always are."""
+    """What of these artifacts is wanted."""
     ids = [row["id"] for row in rows]
     if not ids:
         return _NOTHING
-    indexes = [row["id"] for row in rows if mediatypes.is_index(row["media_type"])]
+    referring = With.REFERENCES in wanted
+    indexes = [row["id"] for row in rows if referring and mediatypes.is_index(row["media_type"])]
     return Belongings(
         tags=await _tags(connection, ids) if With.TAGS in wanted else {},
         accessories=await _accessories(connection, lists.ACCESSORIES_OF, ids) if With.ACCESSORIES in wanted else {},

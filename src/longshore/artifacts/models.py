@@ -15,6 +15,7 @@ class With(Flag):
     """What may be read along with artifacts, one statement each for a whole page."""
 
     NOTHING = 0
+    REFERENCES = auto()
     TAGS = auto()
     LABELS = auto()
     ACCESSORIES = auto()

@@ -130,7 +130,7 @@ class HasLabels:
             raise BadRequest(f"q: {key} takes the numbers of 1 to {_MOST} labels, all of them wanted: {key}=(1 2).")
         values = {f"{name}_{place}": int(text) for place, text in enumerate(texts)}
         return " AND ".join(
-            f"EXISTS (SELECT 1 FROM artifact_labels WHERE manifest_id = {self.manifest_id} AND label_id = :{value})"
+            f"{self.manifest_id} IN (SELECT manifest_id FROM artifact_labels WHERE label_id = :{value})"
             for value in values
         ), dict(values)
 

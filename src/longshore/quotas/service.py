@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Final
 
 from longshore.database.connection import Database, Transaction
@@ -11,7 +13,7 @@ from longshore.events.models import EventKind
 from longshore.events.service import append
 from longshore.oci.errors import NotFound
 from longshore.quotas.models import NO_LIMIT
-from longshore.registry.quota import tell_new_limit
+from longshore.registry.quota import SWITCH, tell_new_limit
 
 _ITSELF: Final = "longshore"
 
@@ -19,6 +21,24 @@ _LOCK = Statement("SELECT quota_bytes FROM projects WHERE id = :id AND deleted_a
 _SET = Statement(
     "UPDATE projects SET quota_bytes = CAST(:quota_bytes AS BIGINT), quota_updated_at = {now} WHERE id = :id"
 )
+_SWITCH = Statement(f"SELECT value FROM configuration WHERE name = '{SWITCH}'")
+_KEEP_SWITCH = Statement(
+    f"INSERT INTO configuration (name, value, updated_at) VALUES ('{SWITCH}', :value, {{now}})"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
+)
+
+
+async def keep_switch(database: Database, overwritten: Mapping[str, object] | None) -> None:
+    """Writes into the configuration whether limits hold, if the operator has fixed it.
+
+    The ledger decides in its own transaction, so it looks into the database and nowhere else.
+    """
+    fixed = (overwritten or {}).get(SWITCH)
+    if not isinstance(fixed, bool):
+        return
+    value = json.dumps(fixed)
+    if await database.read(lambda connection: connection.value(_SWITCH)) != value:
+        await database.write(lambda transaction: transaction.execute(_KEEP_SWITCH, value=value))
 
 
 class QuotaService:

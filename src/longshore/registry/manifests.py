@@ -86,8 +86,7 @@ class Manifests:
         """
 
         async def run(transaction: Transaction) -> None:
-            await repositories.find_or_create(transaction, project_id, path)
-            repository = await repositories.lock(transaction, project_id, path)
+            repository = await repositories.lock_or_create(transaction, project_id, path)
             if before is not None:
                 await before(transaction, repository)
             await store_manifests(transaction, repository, pushes, periods=self._periods)

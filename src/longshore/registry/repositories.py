@@ -90,6 +90,21 @@ async def lock(transaction: Transaction, project_id: int, path: str) -> Reposito
     raise unknown(path)
 
 
+async def lock_or_create(transaction: Transaction, project_id: int, path: str) -> Repository:
+    """Lock ① on the live repository of that path, made when it isn't there; only in a live project.
+
+    Most pushes go to a repository that is there: they need one statement.
+
+    Raises:
+        NameUnknown: the project is gone.
+    """
+    identifier = await transaction.value(_LOCK, project_id=project_id, path=path)
+    if identifier is not None:
+        return Repository(identifier, project_id, path)
+    await find_or_create(transaction, project_id, path)
+    return await lock(transaction, project_id, path)
+
+
 def unknown(path: str) -> NameUnknown:
     """The answer for a repository that isn't there."""
     return NameUnknown(

@@ -173,7 +173,8 @@ async def _store(
     if blob_ids:
         await transaction.execute(_EDGES, **parameters, blob_ids=blob_ids)
         await transaction.execute(_HOLD, repository_id=repository.id, blob_ids=blob_ids)
-        await transaction.execute(_WANT_NO_MORE, id=row.id, digests=list(held))
+        if not row.created:
+            await transaction.execute(_WANT_NO_MORE, id=row.id, digests=list(held))
     if wanted:
         await transaction.execute(_WANT, **parameters, digests=wanted)
     if known:

@@ -24,6 +24,8 @@ from longshore.api.csrf import CSRF
 from longshore.api.services import APIServices
 from longshore.artifacts.additions import Additions
 from longshore.artifacts.contents import Contents
+from longshore.artifacts.copying import Copying
+from longshore.artifacts.icons import Icons
 from longshore.artifacts.queries import ArtifactQueries
 from longshore.artifacts.repository_queries import RepositoryQueries
 from longshore.audit.queries import AuditQueries
@@ -56,6 +58,8 @@ from longshore.quotas.queries import QuotaQueries
 from longshore.quotas.service import QuotaService
 from longshore.registry.blobs import Blobs
 from longshore.registry.deletion import ManifestDeletion
+from longshore.registry.descriptions import Descriptions
+from longshore.registry.manifests import Manifests
 from longshore.registry.periods import Periods
 from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
@@ -71,7 +75,9 @@ from longshore.system.configuration import Configurations
 from longshore.system.sealing import Sealing
 from longshore.system.service import ConfigurationService
 from longshore.system.surroundings import Surroundings
+from tests.builders import World as Registry
 from tests.integration.api.counting import CountingDatabase
+from tests.integrity import assert_integrity
 
 KEY = b"k" * 32
 PASSWORD = "Secret-1234"
@@ -138,7 +144,8 @@ class World:
         self.proxies = TrustedProxies()
         self.states: dict[str, str] = {"database": "healthy", "storage": "healthy"}
         periods = Periods()
-        contents = Contents(database, store, Blobs(database, periods))
+        blobs = Blobs(database, periods)
+        contents = Contents(database, store, blobs)
         self.services = APIServices(
             access=self.access,
             access_tokens=self.access_tokens,
@@ -153,6 +160,9 @@ class World:
             users=self.users,
             user_queries=self.user_queries,
             allowlists=self.allowlists,
+            copying=Copying(database, Manifests(database, periods), blobs),
+            descriptions=Descriptions(database),
+            icons=Icons(database, contents),
             configurations=self.configurations,
             groups=self.groups,
             group_queries=self.group_queries,
@@ -259,3 +269,15 @@ async def world(database: Database, store: OpenedStore) -> AsyncIterator[World]:
 @pytest.fixture
 def admin() -> Account:
     return Account(1, "admin")
+
+
+@pytest.fixture
+async def registry(world: World, store: OpenedStore) -> AsyncIterator[Registry]:
+    """Pushes into the projects of the world; every test that has it ends with the integrity assertion."""
+    yield Registry(world.database, store)
+    await assert_integrity(world.database, store)
+
+
+@pytest.fixture
+async def client(world: World, admin: Account) -> httpx.AsyncClient:
+    return await world.client(admin)

@@ -511,7 +511,7 @@ async def test_head_sends_no_byte(world: World, admin: Account, name: str) -> No
     ("method", "path", "status", "code", "message"),
     [
         ("GET", "/registries", 501, "NOT_IMPLEMENTED", None),
-        ("DELETE", "/projects/a/repositories/b%252Fc", 501, "NOT_IMPLEMENTED", None),
+        ("POST", "/projects/a/repositories/b%252Fc/artifacts/v1/scan", 501, "NOT_IMPLEMENTED", None),
         ("GET", "/scanners", 501, "NOT_IMPLEMENTED", None),
         ("GET", "/nope", 404, "NOT_FOUND", "path /api/v2.0/nope was not found"),
         ("PATCH", "/projects", 405, "METHOD_NOT_ALLOWED", None),

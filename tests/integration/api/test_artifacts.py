@@ -3,60 +3,20 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import pytest
 
 from longshore.labels.models import LabelFacts
 from longshore.oci.digest import Digest
 from tests.builders import World as Registry
-from tests.integrity import assert_integrity
+from tests.integration.api.artifacts import digests, list_of, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from longshore.storage.port import OpenedStore
-    from tests.integration.api.conftest import Account, World
+    from tests.integration.api.conftest import World
 
 NEVER = "0001-01-01T00:00:00.000Z"
-
-
-@pytest.fixture
-async def registry(world: World, store: OpenedStore) -> AsyncIterator[Registry]:
-    """Pushes into the projects of the world; every test that has it ends with the integrity assertion."""
-    yield Registry(world.database, store)
-    await assert_integrity(world.database, store)
-
-
-@pytest.fixture
-async def client(world: World, admin: Account) -> httpx.AsyncClient:
-    return await world.client(admin)
-
-
-def shown(answer: httpx.Response) -> Any:
-    """The document of a good answer."""
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"] == "application/json; charset=utf-8"
-    return answer.json()
-
-
-def digests(answer: httpx.Response) -> list[str]:
-    """The digests of a list of artifacts, whose total fits."""
-    found = [item["digest"] for item in shown(answer)]
-    assert int(answer.headers["x-total-count"]) >= len(found)
-    return found
-
-
-async def list_of(client: httpx.AsyncClient, name: str, query: str = "", path: str = "app") -> list[str]:
-    """The digests that the list of a repository shows."""
-    answer = await client.get(f"/projects/{name}/repositories/{path}/artifacts?{query}")
-    found = digests(answer)
-    assert answer.headers["x-total-count"] == str(len(found))
-    return found
 
 
 async def test_an_artifact_has_every_member_of_the_contract(
@@ -471,139 +431,3 @@ async def test_what_stands_in_a_config_is_shown_as_it_was_stored(
     await registry.sql("UPDATE artifacts SET extra_attributes = '{}'")
     (found,) = shown(await client.get(f"/projects/{name}/artifacts"))
     assert "extra_attrs" not in found
-
-
-async def test_deleting(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
-    """Tags, artifacts and repositories go with an empty answer; what an index holds doesn't."""
-    project, name = await world.project()
-    child = await registry.image(project, registry.layer())
-    index = await registry.index(project, child, tags=["latest", "v1"])
-    other = await registry.image(project, registry.layer(), tags=["other"])
-    below = f"/projects/{name}/repositories/app"
-    for path in (f"{below}/artifacts/v1/tags/other", f"{below}/artifacts/v1/tags/-bad-", f"{below}/artifacts/none"):
-        assert (await client.delete(path)).status_code == 404, path
-    held = await client.delete(f"{below}/artifacts/{child}")
-    assert held.status_code == 412
-    assert str(index) in held.json()["errors"][0]["message"]
-    before = shown(await client.get(below))["update_time"]
-    for path in (f"{below}/artifacts/{index}/tags/latest", f"{below}/artifacts/v1"):
-        answer = await client.delete(path)
-        assert (answer.status_code, answer.content, answer.headers.get("content-type")) == (200, b"", None), path
-    assert shown(await client.get(below))["update_time"] > before
-    # The children that no other index has went with it.
-    assert await list_of(client, name, "q=base=*") == [str(other)]
-    answer = await client.delete(below)
-    assert (answer.status_code, answer.content, answer.headers.get("content-type")) == (200, b"", None)
-    assert (await client.delete(below)).status_code == 404
-    assert await list_of(client, name) == []
-
-
-async def test_adding_labels(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
-    """Once each: a second time is 409; what isn't there can't be taken off."""
-    project, name = await world.project()
-    await registry.image(project, registry.layer(), tags=["v1"])
-    label = await world.labels.create(project, LabelFacts(name="good"))
-    other, _ = await world.project()
-    foreign = await world.labels.create(other, LabelFacts(name="foreign"))
-    below = f"/projects/{name}/repositories/app/artifacts/v1/labels"
-    body = {"id": label, "name": "ignored", "creation_time": "0001-01-01T00:00:00.000Z"}
-    answer = await client.post(below, json=body)
-    assert (answer.status_code, answer.content, answer.headers.get("location")) == (200, b"", None)
-    (shown_one,) = shown(await client.get(f"/projects/{name}/artifacts?with_label=1"))
-    assert [item["name"] for item in shown_one["labels"]] == ["good"]
-    cases: list[tuple[str, str, Any, int]] = [
-        ("POST", below, body, 409),
-        ("POST", below, {"id": foreign}, 404),
-        ("POST", below, {"id": 10**12}, 404),
-        ("POST", below, {"id": "1"}, 422),
-        ("POST", below, {}, 422),
-        ("POST", below.replace("v1", "v2"), body, 404),
-        ("DELETE", f"{below}/{foreign}", None, 404),
-        ("DELETE", f"{below}/x", None, 422),
-        ("DELETE", f"{below}/{label}", None, 200),
-        ("DELETE", f"{below}/{label}", None, 404),
-    ]
-    for method, path, document, status in cases:
-        answer = await client.request(method, path, json=document)
-        assert answer.status_code == status, (method, path, document, answer.text)
-
-
-async def test_nothing_scans_yet(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
-    """The reports of an artifact that wasn't scanned are an empty object; triggers aren't served (wire detail 32)."""
-    project, name = await world.project()
-    await registry.image(project, registry.layer(), tags=["v1"])
-    below = f"/projects/{name}/repositories/app/artifacts"
-    headers = {"X-Accept-Vulnerabilities": "application/vnd.security.vulnerability.report; version=1.1"}
-    assert shown(await client.get(f"{below}/v1/additions/vulnerabilities", headers=headers)) == {}
-    assert (await client.get(f"{below}/v2/additions/vulnerabilities")).status_code == 404
-    assert (await client.post(f"{below}/v1/scan")).status_code == 501
-    switches = "with_scan_overview=true&with_sbom_overview=true&with_signature=true"
-    (found,) = shown(await client.get(f"{below}?{switches}", headers=headers))
-    assert not {"scan_overview", "sbom_overview"} & set(found)
-
-
-async def _chart(registry: Registry, project: int) -> Digest:
-    """A chart, as Helm pushes it, with what its package holds."""
-    config = json.dumps({"name": "app", "version": "1.0.0", "dependencies": [{"name": "db", "version": "2"}]}).encode()
-    files = {
-        "app/values.yaml": b"replicas: 1\n",
-        "app/README.md": b"# App\n",
-        "app/charts/db/values.yaml": b"not this\n",
-    }
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for path, content in files.items():
-            member = tarfile.TarInfo(path)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    for payload in (config, packed.getvalue()):
-        await registry.upload(project, payload)
-    return await registry.push(
-        project,
-        {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": descriptor("application/vnd.cncf.helm.config.v1+json", config),
-            "layers": [descriptor("application/vnd.cncf.helm.chart.content.v1.tar+gzip", packed.getvalue())],
-        },
-        tags=["1.0.0"],
-    )
-
-
-def descriptor(media_type: str, payload: bytes) -> dict[str, Any]:
-    """What a manifest says of a blob."""
-    return {"mediaType": media_type, "digest": str(Digest.of(payload)), "size": len(payload)}
-
-
-async def test_additions(world: World, registry: Registry, client: httpx.AsyncClient) -> None:
-    """Each with its own type; one that the type of artifact hasn't is 400, one that nothing has 422 (wire detail 31)."""
-    project, name = await world.project()
-    await _chart(registry, project)
-    await registry.image(project, registry.layer(), tags=["image"])
-    below = f"/projects/{name}/repositories/app/artifacts"
-    (found,) = shown(await client.get(f"{below}?q=type=CHART"))
-    links = found["addition_links"]
-    assert set(links) == {"values.yaml", "readme.md", "dependencies"}
-    for addition, content_type, content in (
-        ("values.yaml", "text/plain; charset=utf-8", b"replicas: 1\n"),
-        ("readme.md", "text/markdown; charset=utf-8", b"# App\n"),
-        (
-            "dependencies",
-            "application/json; charset=utf-8",
-            b'[{"name":"db","version":"2","repository":""}]',
-        ),
-    ):
-        assert set(links[addition]) == {"href"}
-        answer = await client.get(links[addition]["href"].removeprefix("/api/v2.0"))
-        assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, content_type, content)
-    history = await client.get(f"{below}/image/additions/build_history")
-    assert shown(history) == []
-    for path, status in (
-        ("1.0.0/additions/build_history", 400),
-        ("image/additions/values.yaml", 400),
-        ("1.0.0/additions/nothing", 422),
-        ("1.0.0/additions/Values.yaml", 422),
-        ("none/additions/readme.md", 404),
-        (f"{Digest.of(b'')}/additions/readme.md", 404),
-    ):
-        assert (await client.get(f"{below}/{path}")).status_code == status, path

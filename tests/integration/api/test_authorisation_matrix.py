@@ -11,6 +11,7 @@ import pytest
 
 from longshore.access.models import Role
 from longshore.api.app import CONTROLLERS
+from longshore.artifacts.icons import icon_of
 from longshore.groups.models import GroupType, NewGroup
 from longshore.labels.models import LabelFacts
 from tests.builders import World as Registry
@@ -289,6 +290,23 @@ OPERATIONS = (
     ),
     Operation("getVulnerabilitiesAddition", "GET", _artifact("/additions/vulnerabilities"), MEMBERS, pushed=True),
     Operation("getAddition", "GET", _artifact("/additions/build_history"), MEMBERS, pushed=True),
+    Operation(
+        "updateRepository",
+        "PUT",
+        _project("/repositories/app"),
+        DEVELOPERS,
+        lambda _: {"description": "new"},
+        pushed=True,
+    ),
+    Operation(
+        "CopyArtifact",
+        "POST",
+        lambda target: f"/projects/{target.team.name}/repositories/copy/artifacts?from={target.team.name}/app:v1",
+        _created(DEVELOPERS),
+        pushed=True,
+    ),
+    Operation("createTag", "POST", _artifact("/tags"), _created(DEVELOPERS), lambda _: {"name": "v2"}, pushed=True),
+    Operation("getIcon", "GET", lambda _: f"/icons/{icon_of('IMAGE', None)}", EVERYBODY),
     Operation("listTags", "GET", _artifact("/tags"), MEMBERS, pushed=True),
     Operation("listAccessories", "GET", _artifact("/accessories"), MEMBERS, pushed=True),
     Operation("listQuotas", "GET", _fixed("/quotas"), SYSTEM),

@@ -41,6 +41,12 @@ COUNTED = {
     "identity.queries._LIST": "people are few, and only administrators see them",
     "projects.lists.NAMED": "those that somebody names by number are looked up one by one",
     "projects.lists._OWN_KEYS": "so are the private projects of a member",
+    "artifacts.lists.ALL_OF_PROJECT": "with `base=*` it is a filter, within one project",
+    "artifacts.lists.ALL_OF_REPOSITORY": "with `base=*` it is a filter, within one repository",
+    "artifacts.repository_queries.EVERYWHERE": "the sum over the numbers of all projects, for administrators",
+    "artifacts.repository_queries.FEW_IN_SIGHT": "the sum over the projects that the caller sees",
+    "artifacts.repository_queries.MANY_IN_SIGHT": "the sum over the projects that the caller sees",
+    "quotas.queries._LIST": "projects are counted in an index, for administrators",
     "robots.queries._PROJECT_LIST": "the robots of one project are few",
     "robots.queries._SYSTEM_LIST": "robots of the system are few",
 }
@@ -51,6 +57,10 @@ ASKED_OTHERWISE = {
 
 # Lists whose pages pass over more than they show, and why.
 WALKED = {
+    "artifacts.lists.ALL_OF_PROJECT": "with `base=*` it is a filter, within one project",
+    "artifacts.lists.ALL_OF_REPOSITORY": "with `base=*` it is a filter, within one repository",
+    "artifacts.lists.TAGS": "the tags of one artifact are few",
+    "artifacts.repository_queries.FEW_IN_SIGHT": "it is taken where few projects are in sight, here there are thousands",
     "audit.queries.IN_PROJECTS": "the log of several projects is read by time, past what belongs to others",
 }
 
@@ -244,7 +254,12 @@ async def _faults(databases: Databases, name: str, statement: Statement, paramet
             steps = _steps(connection, statement, parameters)
             return [f"{name}: {steps} steps; {_sqlite_plan(connection, statement, parameters)}"] * (steps > MOST_STEPS)
     async with _server(databases.url) as server:
-        return [f"{name}: {fault}" for fault in await _postgresql_faults(server, statement, parameters)]
+        faults = await _postgresql_faults(server, statement, parameters)
+        if faults:
+            # A table of so few rows is read as fast as an index of it: is there an index that leads to the page?
+            await server.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_bitmapscan = off")
+            faults = await _postgresql_faults(server, statement, parameters)
+        return [f"{name}: {fault}" for fault in faults]
 
 
 async def test_unfiltered_lists_read_their_page_only(databases: Databases, postgresql_server: str) -> None:

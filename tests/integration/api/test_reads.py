@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from longshore.access.models import Permission, Role
+from longshore.labels.models import LabelFacts
 from longshore.robots.models import RobotGrant
 
 if TYPE_CHECKING:
+    from tests.builders import World as Registry
     from tests.integration.api.conftest import Account, World
 
 PULL = frozenset({Permission("repository", "pull")})
@@ -79,6 +81,37 @@ async def test_members_are_counted_in_one_read(world: World, admin: Account) -> 
     summary = (await client.get(f"/projects/{name}/summary")).json()
     assert (summary["guest_count"], summary["maintainer_count"]) == (29, 1)
     assert world.database.statements == none
+
+
+async def test_artifacts_cost_the_same_whatever_their_length(world: World, registry: Registry, admin: Account) -> None:
+    """With all that may be asked for along with them: one statement for each kind of thing, never one for each row."""
+    project, name = await world.project()
+    label = await world.labels.create(project, LabelFacts(name="good"))
+    for number in range(20):
+        child = await registry.image(project, registry.layer())
+        index = await registry.index(project, child, tags=[f"a{number}", f"b{number}"])
+        await registry.image(project, registry.layer(), subject=index)
+        await registry.image(project, registry.layer(), path=f"other{number}")
+    await registry.sql(f"INSERT INTO artifact_labels SELECT manifest_id, {label}, 0 FROM artifacts")
+    switches = "&".join(
+        f"{switch}=true"
+        for switch in ("with_label", "with_accessory", "with_inherited_accessory", "with_immutable_status")
+    )
+    digest = str(index)
+    for path, most in (
+        (f"/projects/{name}/repositories/app/artifacts?q=base=*&{switches}", 11),
+        (f"/projects/{name}/repositories/app/artifacts?with_label=true", 8),
+        (f"/projects/{name}/artifacts?q=base=*&{switches}", 11),
+        (f"/projects/{name}/repositories?", 3),
+        ("/repositories?", 3),
+    ):
+        two = await _cost(world, admin, f"{path}&page_size=2", 2)
+        assert await _cost(world, admin, f"{path}&page_size=20", 20) == two
+        assert len(await _cost(world, admin, f"{path}&page_size=2&page=10", 2)) == len(two)
+        assert len(two) <= most, two
+    below = f"/projects/{name}/repositories/app/artifacts/{digest}"
+    for path in (f"{below}/tags?", f"{below}/accessories?"):
+        assert len(await _cost(world, admin, path, 2 if "tags" in path else 1)) <= 6
 
 
 @pytest.mark.parametrize("path", ["/projects", "/users", "/robots", "/projects/library/members"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from longshore.oci.digest import Digest
-from longshore.quotas.service import QuotaService
+from longshore.quotas.service import QuotaService, keep_switch
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.errors import QuotaExceeded
 from tests.builders import World
@@ -144,3 +144,17 @@ async def test_deletion_relieves_a_full_project_at_once(world: World) -> None:
     used, stored = await world.usage(project_id)
     assert (used, stored > 4_000) == (0, True)
     await world.upload(project_id, world.layer(100))
+
+
+async def test_operator_fixes_the_switch(world: World) -> None:
+    """What the operator has fixed is what the ledger goes by from the start on; where nothing is fixed nothing changes."""
+    project_id = await world.project(quota_bytes=1_000)
+    await _switch(world, "true")
+    await keep_switch(world.database, {"quota_per_project_enable": False})
+    await world.upload(project_id, world.layer(5_000))
+    await keep_switch(world.database, None)
+    await keep_switch(world.database, {"read_only": True})
+    await world.upload(project_id, world.layer(6_000))
+    await keep_switch(world.database, {"quota_per_project_enable": True})
+    with pytest.raises(QuotaExceeded):
+        await world.uploads.start(project_id, "app")

@@ -52,7 +52,6 @@ LATER: dict[tuple[str, str], str] = {
     ("Artifact", "scan_overview"): "there are no scanners yet",
     ("UserResp", "oidc_user_meta"): "there is no OIDC yet",
     ("GeneralInfo", "authproxy_settings"): "there is no authentication by proxy yet",
-    ("GeneralInfo", "registry_storage_provider_name"): "of interest to nobody yet",
 }
 
 # Operations that never answer with a document, and why.
@@ -157,8 +156,9 @@ def test_every_operation_has_a_place() -> None:
 def test_the_document_is_the_one_that_is_served() -> None:
     """What was checked in is what the code says (`docs/generate.py` writes it)."""
     served = json.loads(files("longshore.api.openapi").joinpath("openapi.json").read_bytes())
-    assert served["paths"] == DESCRIBED["paths"]
-    assert served["components"] == DESCRIBED["components"]
+    described = json.loads(json.dumps(DESCRIBED))
+    assert served["paths"] == described["paths"]
+    assert served["components"] == described["components"]
 
 
 def _references(value: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote
 
 import msgspec
@@ -10,7 +11,9 @@ import msgspec
 from longshore.api.documents.label import Label, shown_label
 from longshore.api.serialising import NEVER, Integer, Read, Shown, Time, listed, moment
 from longshore.artifacts import models
+from longshore.artifacts.icons import icon_of
 from longshore.oci.errors import Unprocessable
+from longshore.oci.names import TagName
 
 _EMPTY = "{}"
 
@@ -31,6 +34,17 @@ class NewTag(Read, frozen=True, kw_only=True):
     """A tag to make."""
 
     name: str | None = None
+
+    def tag(self) -> TagName:
+        """Its name.
+
+        Raises:
+            Unprocessable: it isn't told.
+            TagInvalid: no tag can have it.
+        """
+        if self.name is None:
+            raise Unprocessable("name in body is required: that of the tag to make.")
+        return TagName.parse(self.name)
 
 
 class AddedLabel(Read, frozen=True, kw_only=True):
@@ -66,7 +80,7 @@ class Reference(Shown, frozen=True, kw_only=True):
     child_id: int = 0
     child_digest: str = ""
     platform: Platform | msgspec.UnsetType = msgspec.UNSET
-    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     urls: tuple[str, ...] | None
 
 
@@ -111,17 +125,15 @@ class Artifact(Shown, frozen=True, kw_only=True):
     annotations: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     references: tuple[Reference, ...] | None
     tags: tuple[Tag, ...] | None
-    addition_links: dict[str, AdditionLink] = msgspec.field(default_factory=dict)
+    addition_links: dict[str, AdditionLink] | msgspec.UnsetType = msgspec.UNSET
     labels: tuple[Label, ...] | None
     accessories: tuple[Accessory, ...] | None
-    inherited_accessories: tuple[Accessory, ...] | msgspec.UnsetType = msgspec.UNSET
+    inherited_accessories: tuple[Accessory, ...] = ()
 
 
 def artifact_path(repository: str, reference: str) -> str:
-    """The path of an artifact: that of its repository is encoded twice, so that it is one segment."""
-    project, _, path = repository.partition("/")
-    encoded = quote(quote(path, safe=""), safe="")
-    return f"/api/v2.0/projects/{project}/repositories/{encoded}/artifacts/{quote(reference, safe=':')}"
+    """The path of an artifact in the API; a digest or a tag needs no encoding."""
+    return f"{_artifacts_path(repository)}/{reference}"
 
 
 def shown_artifact(artifact: models.Artifact) -> Artifact:
@@ -141,17 +153,17 @@ def shown_artifact(artifact: models.Artifact) -> Artifact:
         repository_name=artifact.repository,
         digest=artifact.digest,
         size=artifact.size,
-        icon=artifact.icon or "",
+        icon=icon_of(artifact.type, artifact.icon),
         push_time=moment(artifact.pushed_at),
         pull_time=_when(artifact.pulled_at),
         extra_attrs=_object(artifact.extra_attributes),
         annotations=_object(artifact.annotations),
         references=listed(map(_shown_reference, artifact.references)),
         tags=listed(map(shown_tag, artifact.tags)),
-        addition_links=links,
+        addition_links=links or msgspec.UNSET,
         labels=listed(map(shown_label, artifact.labels)),
         accessories=listed(map(shown_accessory, artifact.accessories)),
-        inherited_accessories=listed(map(shown_accessory, artifact.inherited_accessories)) or msgspec.UNSET,
+        inherited_accessories=tuple(map(shown_accessory, artifact.inherited_accessories)),
     )
 
 
@@ -179,9 +191,17 @@ def shown_accessory(accessory: models.Accessory) -> Accessory:
         size=accessory.size,
         digest=accessory.digest,
         type=accessory.type,
-        icon=accessory.icon or "",
+        icon=icon_of(accessory.artifact_type, accessory.icon),
         creation_time=moment(accessory.created_at),
     )
+
+
+@lru_cache(1024)
+def _artifacts_path(repository: str) -> str:
+    """The path of a repository's artifacts: its name is encoded twice, so that it is one segment."""
+    project, _, path = repository.partition("/")
+    encoded = quote(quote(path, safe=""), safe="")
+    return f"/api/v2.0/projects/{project}/repositories/{encoded}/artifacts"
 
 
 def _shown_reference(reference: models.Reference) -> Reference:
@@ -191,7 +211,7 @@ def _shown_reference(reference: models.Reference) -> Reference:
         child_id=reference.child_id or 0,
         child_digest=reference.child_digest,
         platform=msgspec.UNSET if platform is None else _shown_platform(platform),
-        annotations=reference.annotations,
+        annotations=reference.annotations or msgspec.UNSET,
         urls=reference.urls or None,
     )
 

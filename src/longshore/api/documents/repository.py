@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from longshore.api.serialising import Read, Shown, Time, moment
 from longshore.artifacts.models import ListedRepository
 
@@ -16,7 +18,7 @@ class Repository(Shown, frozen=True, kw_only=True):
     description: str = ""
     artifact_count: int
     pull_count: int
-    creation_time: Time
+    creation_time: Time | msgspec.UnsetType = msgspec.UNSET
     update_time: Time
 
 
