@@ -224,7 +224,7 @@ def _artifact(row: Row, belongings: Belongings, labels: dict[int, list[Label]]) 
         size=row["size"],
         icon=row["icon"],
         pushed_at=row["pushed_at"],
-        pulled_at=row["pulled_at"],
+        pulled_at=row["pulled_at"] or None,
         annotations=row["annotations"],
         extra_attributes=row["extra_attributes"],
         additions=tuple(_ADDITIONS.findall(row["additions"])),

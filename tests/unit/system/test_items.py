@@ -24,7 +24,7 @@ def test_documents_have_the_items() -> None:
     taken = [name for name, item in ITEMS.items() if not item.hidden]
     assert sorted(documents.Configurations.__struct_fields__) == sorted(taken)
     shown = [name for name in taken if not ITEMS[name].secret]
-    assert sorted(documents.ConfigurationsResponse.__struct_fields__) == sorted(shown)
+    assert sorted(documents.ConfigurationsResponse.__struct_fields__) == sorted([*shown, "scan_all_policy"])
     assert len(ITEMS) == 60
 
 
