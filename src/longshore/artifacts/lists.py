@@ -23,8 +23,13 @@ _UNTAGGED: Final = "nil"
 
 @dataclass(frozen=True, slots=True)
 class _HasTag:
-    """`tags=*` (any), `tags=nil` (none), `tags=name`, and `tags=~part`, which minds the case as Harbor's does."""
+    """`tags=*` (any), `tags=nil` (none), `tags=name`, and `tags=~part`, which minds the case as Harbor's does.
 
+    Attributes:
+        parent: Which tags `t` are below the list's parent: a name is looked up there, and nowhere else.
+    """
+
+    parent: str
     sortable: str | None = None
     unique: bool = False
 
@@ -40,10 +45,8 @@ class _HasTag:
             case Exact(text) if text == _UNTAGGED:
                 return "a.tag_count = 0", {}
             case Exact(text):
-                return (
-                    "EXISTS (SELECT 1 FROM tags t WHERE t.repository_id = a.repository_id"
-                    f" AND t.name = :{name} AND t.manifest_id = a.manifest_id)"
-                ), {name: text}
+                tagged = f"SELECT t.manifest_id FROM tags t WHERE {self.parent} AND t.name = :{name}"
+                return f"a.manifest_id IN ({tagged})", {name: text}
             case Fuzzy(text):
                 # LIKE minds the case on one database and not on the other; a part that can be taken out is there.
                 return (
@@ -54,7 +57,13 @@ class _HasTag:
                 raise BadRequest(f"q: {key} takes *, nil, a name or ~part of one. Lists and ranges don't work on it.")
 
 
-def _artifact_columns() -> dict[str, Filterable]:
+_TAGS_OF_REPOSITORY: Final = "t.repository_id = :repository_id"
+_TAGS_OF_PROJECT: Final = (
+    "t.repository_id IN (SELECT place.id FROM repositories place WHERE place.project_id = :project_id)"
+)
+
+
+def _artifact_columns(parent: str) -> dict[str, Filterable]:
     return {
         "id": Column("a.manifest_id", Kind.NUMBER, unique=True),
         "type": Column("a.type"),
@@ -73,7 +82,7 @@ def _artifact_columns() -> dict[str, Filterable]:
         "icon": Column("coalesce(a.icon, '')"),
         "push_time": Column("a.pushed_at", Kind.TIME),
         "pull_time": Column(f"coalesce(s.pulled_at, {NEVER})", Kind.TIME),
-        "tags": _HasTag(),
+        "tags": _HasTag(parent),
         "labels": HasLabels("a.manifest_id"),
     }
 
@@ -96,12 +105,12 @@ _NO_ACCESSORY = "m.purge_after IS NULL AND m.deleted_at IS NULL AND a.accessory_
 _OF_PROJECT = "r.project_id = :project_id AND r.listed_at IS NOT NULL AND r.deleted_at IS NULL"
 
 
-def _artifacts(source: str, scope: str, total: str | None = None) -> List:
+def _artifacts(source: str, scope: str, tags: str, total: str | None = None) -> List:
     return List(
         source=source,
         scope=scope,
         key="a.manifest_id",
-        columns=_artifact_columns(),
+        columns=_artifact_columns(tags),
         order="-push_time,-id",
         rows=f"{_ARTIFACT} FROM page JOIN artifacts a ON a.manifest_id = page.id {_JOINED}",
         total=total,
@@ -115,12 +124,14 @@ def _newest(condition: str) -> List:
         f" JOIN manifests y ON y.id = x.manifest_id WHERE x.repository_id = r.id AND x.listed AND {condition}"
         f" ORDER BY x.pushed_at DESC, x.manifest_id DESC LIMIT 1) LEFT JOIN manifests m ON m.id = a.manifest_id {_PULLS}",
         _OF_PROJECT,
+        _TAGS_OF_PROJECT,
     )
 
 
 OF_REPOSITORY: Final = _artifacts(
     _LISTED,
     "a.repository_id = :repository_id AND a.listed",
+    _TAGS_OF_REPOSITORY,
     "SELECT artifact_count FROM repositories WHERE id = :repository_id",
 )
 OF_PROJECT: Final = _artifacts(
@@ -128,12 +139,16 @@ OF_PROJECT: Final = _artifacts(
     # What a deleted repository holds keeps its rows as they were. The few of these are looked up once, not for each row.
     "a.project_id = :project_id AND a.listed AND a.repository_id NOT IN (SELECT gone.id FROM repositories gone"
     " WHERE gone.project_id = :project_id AND gone.purge_after IS NOT NULL)",
+    _TAGS_OF_PROJECT,
     "SELECT artifact_count FROM project_usage WHERE project_id = :project_id",
 )
-ALL_OF_REPOSITORY: Final = _artifacts(_ALIVE, f"m.repository_id = :repository_id AND {_NO_ACCESSORY}")
+ALL_OF_REPOSITORY: Final = _artifacts(
+    _ALIVE, f"m.repository_id = :repository_id AND {_NO_ACCESSORY}", _TAGS_OF_REPOSITORY
+)
 ALL_OF_PROJECT: Final = _artifacts(
     f"repositories r JOIN manifests m ON m.repository_id = r.id JOIN artifacts a ON a.manifest_id = m.id {_PULLS}",
     f"{_OF_PROJECT} AND {_NO_ACCESSORY}",
+    _TAGS_OF_PROJECT,
 )
 LATEST: Final = {
     Latest.MEDIA_TYPE: _newest("x.config_media_type = :latest"),

@@ -113,7 +113,7 @@ async def test_a_page_in_its_own_order_is_skipped_to_in_an_index(databases: Data
     items, index = _OWN[name]
     page, number, values = items.statements(EVERYTHING)
     plan = await _plan(databases, page, values)
-    assert all(index in line or "ix_projects_listing" in line for line in _scanned(plan)), plan
+    assert all(index in line or "ix_projects_" in line for line in _scanned(plan)), plan
     if databases.dialect is Dialect.SQLITE:
         assert f"USING COVERING INDEX {index}" in plan, plan
         assert plan.count("TEMP B-TREE") <= 1, plan
@@ -130,7 +130,7 @@ async def test_other_lists_look_below_their_parent_only(databases: Databases, na
     page, number, values = _OTHERS[name].statements(EVERYTHING)
     plan = await _plan(databases, page if which == "page" else number, values)
     # Whose projects are in sight is looked up as the list of projects does it.
-    assert all("ix_projects_listing" in line for line in _scanned(plan)), plan
+    assert all("ix_projects_" in line for line in _scanned(plan)), plan
 
 
 @pytest.mark.parametrize("key", _CONDITIONS)

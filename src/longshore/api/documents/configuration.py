@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from longshore.api.serialising import Integer, Read, Shown
 from longshore.system.service import ShownItem
 
@@ -95,69 +93,76 @@ class Configurations(Read, frozen=True, kw_only=True):
     disabled_audit_log_event_types: str | None = None
 
 
+class ScanAllPolicy(Shown, frozen=True, kw_only=True):
+    """When everything is scanned: never, before this release has scanners. It has an API of its own and isn't set here."""
+
+    type: str
+
+
 class ConfigurationsResponse(Shown, frozen=True, kw_only=True):
     """Every item but the secrets."""
 
-    auth_mode: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    primary_auth_mode: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_base_dn: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_filter: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_group_base_dn: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_group_admin_dn: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_group_attribute_name: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_group_search_filter: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_group_search_scope: IntegerConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_group_attach_parallel: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_scope: IntegerConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_search_dn: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_timeout: IntegerConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_uid: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_url: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_verify_cert: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    ldap_group_membership_attribute: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    project_creation_restriction: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    read_only: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    self_registration: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    token_expiration: IntegerConfigItem | msgspec.UnsetType = msgspec.UNSET
-    uaa_client_id: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    uaa_endpoint: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    uaa_verify_cert: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    http_authproxy_endpoint: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    http_authproxy_tokenreview_endpoint: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    http_authproxy_admin_groups: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    http_authproxy_admin_usernames: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    http_authproxy_verify_cert: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    http_authproxy_skip_search: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    http_authproxy_server_certificate: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_name: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_endpoint: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_client_id: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_groups_claim: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_admin_group: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_group_filter: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_scope: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_user_claim: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_verify_cert: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_auto_onboard: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_extra_redirect_parms: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    oidc_logout: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    robot_token_duration: IntegerConfigItem | msgspec.UnsetType = msgspec.UNSET
-    robot_name_prefix: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    notification_enable: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    quota_per_project_enable: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    storage_per_project: IntegerConfigItem | msgspec.UnsetType = msgspec.UNSET
-    audit_log_forward_endpoint: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    skip_audit_log_database: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    scanner_skip_update_pulltime: BoolConfigItem | msgspec.UnsetType = msgspec.UNSET
-    session_timeout: IntegerConfigItem | msgspec.UnsetType = msgspec.UNSET
-    banner_message: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
-    disabled_audit_log_event_types: StringConfigItem | msgspec.UnsetType = msgspec.UNSET
+    auth_mode: StringConfigItem
+    primary_auth_mode: BoolConfigItem
+    ldap_base_dn: StringConfigItem
+    ldap_filter: StringConfigItem
+    ldap_group_base_dn: StringConfigItem
+    ldap_group_admin_dn: StringConfigItem
+    ldap_group_attribute_name: StringConfigItem
+    ldap_group_search_filter: StringConfigItem
+    ldap_group_search_scope: IntegerConfigItem
+    ldap_group_attach_parallel: BoolConfigItem
+    ldap_scope: IntegerConfigItem
+    ldap_search_dn: StringConfigItem
+    ldap_timeout: IntegerConfigItem
+    ldap_uid: StringConfigItem
+    ldap_url: StringConfigItem
+    ldap_verify_cert: BoolConfigItem
+    ldap_group_membership_attribute: StringConfigItem
+    project_creation_restriction: StringConfigItem
+    read_only: BoolConfigItem
+    self_registration: BoolConfigItem
+    token_expiration: IntegerConfigItem
+    uaa_client_id: StringConfigItem
+    uaa_endpoint: StringConfigItem
+    uaa_verify_cert: BoolConfigItem
+    http_authproxy_endpoint: StringConfigItem
+    http_authproxy_tokenreview_endpoint: StringConfigItem
+    http_authproxy_admin_groups: StringConfigItem
+    http_authproxy_admin_usernames: StringConfigItem
+    http_authproxy_verify_cert: BoolConfigItem
+    http_authproxy_skip_search: BoolConfigItem
+    http_authproxy_server_certificate: StringConfigItem
+    oidc_name: StringConfigItem
+    oidc_endpoint: StringConfigItem
+    oidc_client_id: StringConfigItem
+    oidc_groups_claim: StringConfigItem
+    oidc_admin_group: StringConfigItem
+    oidc_group_filter: StringConfigItem
+    oidc_scope: StringConfigItem
+    oidc_user_claim: StringConfigItem
+    oidc_verify_cert: BoolConfigItem
+    oidc_auto_onboard: BoolConfigItem
+    oidc_extra_redirect_parms: StringConfigItem
+    oidc_logout: BoolConfigItem
+    robot_token_duration: IntegerConfigItem
+    robot_name_prefix: StringConfigItem
+    notification_enable: BoolConfigItem
+    quota_per_project_enable: BoolConfigItem
+    storage_per_project: IntegerConfigItem
+    audit_log_forward_endpoint: StringConfigItem
+    skip_audit_log_database: BoolConfigItem
+    scanner_skip_update_pulltime: BoolConfigItem
+    scan_all_policy: ScanAllPolicy
+    session_timeout: IntegerConfigItem
+    banner_message: StringConfigItem
+    disabled_audit_log_event_types: StringConfigItem
 
 
 def shown_configurations(items: Mapping[str, ShownItem]) -> ConfigurationsResponse:
     """The configuration as the API shows it."""
     members: dict[str, Any] = {name: _shown(item) for name, item in items.items()}
-    return ConfigurationsResponse(**members)
+    return ConfigurationsResponse(**members, scan_all_policy=ScanAllPolicy(type="none"))
 
 
 def _shown(item: ShownItem) -> StringConfigItem | IntegerConfigItem | BoolConfigItem:
