@@ -160,7 +160,7 @@ class _API:
         except LitestarException as error:
             # What went wrong in the middle of an answer: that the client has gone, mostly.
             raise error.__cause__ or error from None
-        if request.method not in _READING and status < 400:
+        if call.changes and status < 400:
             # What was just changed here shows in the next answer, instead of within two seconds.
             self._services.access.forget()
 
@@ -207,7 +207,8 @@ class _API:
         if request.method in _WITH_BODY:
             body = await request.whole_body(BODY_LIMIT, "body")
             _check_content_type(body, request.header(b"content-type"))
-        return Call(request, path, caller, self._services, body)
+        changes = request.method not in _READING and operation != "explainAccess"
+        return Call(request, path, caller, self._services, body, changes)
 
 
 def _operations(application: Litestar) -> Iterable[str]:

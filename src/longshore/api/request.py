@@ -29,13 +29,17 @@ _Document = TypeVar("_Document", bound=Read)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is known of a request before its controller is called; `path` is canonical and percent-encoded."""
+    """What is known of a request before its controller is called.
+
+    `path` is canonical and percent-encoded; `changes` tells whether what others were let see or do may be changed by it.
+    """
 
     request: Request
     path: str
     caller: Caller
     services: APIServices
     body: bytes
+    changes: bool
 
 
 class APIRequest(FrameworkRequest[Any, Any, Any]):

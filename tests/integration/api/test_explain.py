@@ -12,7 +12,9 @@ from longshore.access.policy import IN_PROJECTS
 from longshore.access.vocabulary import GRANTABLE_IN_PROJECTS, GRANTABLE_IN_SYSTEM
 from longshore.database.connection import Transaction
 from longshore.database.statement import Statement
+from longshore.groups.models import GroupType, NewGroup
 from longshore.oci.names import ProjectName
+from longshore.projects.models import Entity
 from longshore.robots.models import RobotGrant
 
 if TYPE_CHECKING:
@@ -198,3 +200,32 @@ async def test_permissions(world: World, admin: Account) -> None:
     half = (await (await world.client(team.members[Role.PROJECT_ADMIN])).get("/permissions")).json()
     assert half == {"system": None, "project": whole["project"]}
     assert (await (await world.client(team.members[Role.MAINTAINER])).get("/permissions")).status_code == 403
+
+
+async def test_asking_forgets_nothing(world: World) -> None:
+    """A question changes nothing, so nobody's next request costs more because of it."""
+    team = await world.team()
+    guest = await world.client(team.members[Role.GUEST])
+    for _ in range(2):
+        assert (await guest.get(f"/projects/{team.id}")).status_code == 200
+    world.database.statements.clear()
+    await guest.get(f"/projects/{team.id}")
+    usual = list(world.database.statements)
+    await ask(world, None, {**PULL, "project": team.name})
+    world.database.statements.clear()
+    await guest.get(f"/projects/{team.id}")
+    assert world.database.statements == usual
+
+
+async def test_memberships_by_groups(world: World, admin: Account) -> None:
+    """A role that comes from a group is told with the group; who administers by a group may ask for the permissions."""
+    project_id, name = await world.project()
+    member = await world.user()
+    group_id = await world.groups.create(NewGroup(GroupType.OIDC, "leads"), actor="admin")
+    await world.groups.set_groups_of(member.id, [group_id], actor="admin")
+    await world.projects.add_member(project_id, Entity(group_id, is_group=True), Role.PROJECT_ADMIN)
+    await world.projects.add_member(project_id, member.id, Role.GUEST)
+    found = await ask(world, admin, {**about(member), **PUSH, "project": name})
+    assert (found["rule"], found["allowed"]) == ("role", True)
+    assert found["memberships"] == [{"role": "guest"}, {"role": "projectAdmin", "group": "leads"}]
+    assert (await (await world.client(member)).get("/permissions")).status_code == 200
