@@ -23,6 +23,7 @@ from datetime import timedelta
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
+from types import CodeType
 from typing import Any, get_args
 
 import typer
@@ -31,6 +32,7 @@ from pydantic.fields import FieldInfo
 import longshore
 import longshore.tables
 from longshore.access import policy, vocabulary
+from longshore.access.decision import explained_rules
 from longshore.access.models import Permission
 from longshore.api.app import CONTROLLERS
 from longshore.api.openapi.controller import DOCUMENT
@@ -319,12 +321,17 @@ def _handlers(controller: Any) -> list[Any]:
 
 
 def _operations(controller: Any) -> Iterator[tuple[str, str, str]]:
-    base = controller.path if isinstance(controller.path, str) else ""
     for handler in vars(controller).values():
-        for path in getattr(handler, "paths", ()):
-            whole = re.sub(r"\{(\w+):\w+\}", r"{\1}", (base + path).rstrip("/"))
-            for method in sorted(handler.http_methods):
-                yield code(whole), code(method), first_sentence(handler.fn)
+        if hasattr(handler, "paths"):
+            yield from _handler(controller, handler)
+
+
+def _handler(controller: Any, handler: Any) -> Iterator[tuple[str, str, str]]:
+    base = controller.path if isinstance(controller.path, str) else ""
+    for path in handler.paths:
+        whole = re.sub(r"\{(\w+):\w+\}", r"{\1}", (base + path).rstrip("/"))
+        for method in sorted(handler.http_methods):
+            yield code(whole), code(method), first_sentence(handler.fn)
 
 
 def tables() -> str:
@@ -357,6 +364,46 @@ def robot_permissions() -> str:
     return table(("Permission", "in a project", "in the system (`/`)"), rows)
 
 
+def operation_permissions() -> str:
+    """What every operation of the API asks for, read from its code."""
+    rows = []
+    for controller in CONTROLLERS:
+        for handler in vars(controller).values():
+            if hasattr(handler, "operation_id"):
+                asked = ", ".join(code(str(permission)) for permission in sorted(permissions_named_by(handler.fn)))
+                rows += [(path, method, asked or _NOTHING) for path, method, _ in _handler(controller, handler)]
+    return table(("Path", "Method", "Asks for"), sorted(rows))
+
+
+def permissions_named_by(function: Any, depth: int = 2) -> frozenset[Permission]:
+    """The permissions that a function names, itself or in functions of the same package that it calls."""
+    known = function.__globals__
+    found: set[Permission] = set()
+    for name in _names(function.__code__):
+        value = known.get(name)
+        if isinstance(value, Permission):
+            found.add(value)
+        elif inspect.isfunction(value) and depth and value.__module__.startswith("longshore.api"):
+            found |= permissions_named_by(value, depth - 1)
+    return frozenset(found)
+
+
+def _names(body: CodeType) -> Iterator[str]:
+    yield from body.co_names
+    for constant in body.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def access_rules() -> str:
+    """What decides, whether it allows, its reason and who can change it."""
+    rows = [
+        (code(rule.value), "yes" if allowed else "no", reason, remedy)
+        for rule, allowed, reason, remedy in explained_rules()
+    ]
+    return table(("Rule", "Allows", "Reason", "Who can change it"), rows)
+
+
 def _ordered(sets: Iterable[frozenset[Permission]]) -> list[Permission]:
     return sorted(frozenset[Permission]().union(*sets))
 
@@ -375,6 +422,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "tables": tables,
     "permissions": permissions,
     "robot-permissions": robot_permissions,
+    "access-rules": access_rules,
+    "operation-permissions": operation_permissions,
 }
 
 

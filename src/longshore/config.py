@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     )
     tls_cert: Path | None = Field(None, description="serve TLS directly: the certificate chain, PEM")
     tls_key: Path | None = Field(None, description="serve TLS directly: the private key, PEM")
+    ca_cert: Path | None = Field(
+        None, description="the root certificate that clients may load from /api/v2.0/systeminfo/getcert, PEM"
+    )
     storage_redirect: Literal["auto", "never", "always"] = Field(
         "auto", description="presigned redirects of blob GETs, for object stores"
     )

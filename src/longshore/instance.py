@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from longshore.access.explaining import Explanations
 from longshore.access.models import PrincipalKind
 from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
@@ -46,7 +47,7 @@ from longshore.labels.queries import LabelQueries
 from longshore.labels.service import LabelService
 from longshore.marking import open_marked_store
 from longshore.opening import periods_of
-from longshore.probes import Health
+from longshore.probes import Health, Refreshed
 from longshore.projects.allowlists import Allowlists
 from longshore.projects.queries import ProjectQueries
 from longshore.projects.service import ProjectService
@@ -66,6 +67,7 @@ from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.registry.uploads import Uploads
 from longshore.robots.credentials import RobotCredentials
+from longshore.robots.directory import RobotDirectory
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
 from longshore.robots.service import RobotService
@@ -77,6 +79,7 @@ from longshore.system.instance import ensure_instance
 from longshore.system.sealing import Sealing
 from longshore.system.service import PURPOSE as SEALED_CONFIGURATION
 from longshore.system.service import ConfigurationService
+from longshore.system.surroundings import surroundings_of
 
 _log = structlog.get_logger("longshore.instance")
 
@@ -120,7 +123,7 @@ class _Ground:
     users: UserQueries
     robots: RobotQueries
     access: AccessService
-    sealing: Sealing
+    configuration: ConfigurationService
     sign_in: SignIn
     tokens: TokenService
     authenticator: Authenticator
@@ -138,13 +141,14 @@ async def open_instance(settings: Settings, secret_key: bytes, database: Databas
     instance_id = await ensure_instance(database, secret_key)
     store = await open_marked_store(settings, instance_id, database)
     ground = _lay_ground(settings, secret_key, database, store)
-    pulls = PullCounter(database)
+    await ground.configuration.keep_fixed()
+    pulls = PullCounter(database, ground.configurations)
     health = Health(database, store).states
 
     def build_api() -> Application:
         from longshore.api.app import build_api as build  # noqa: PLC0415 - so that no pull waits for a web framework
 
-        return build(_api_services(ground, health))
+        return build(_api_services(settings, ground, health))
 
     async def close_passwords() -> None:
         ground.passwords.close()
@@ -163,6 +167,9 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
     passwords, secrets = Passwords(), RobotSecrets(secret_key)
     users, robots = UserQueries(database), RobotQueries(database)
     configurations = configurations_of(settings, database)
+    configuration = ConfigurationService(
+        database, configurations, Sealing(secret_key, SEALED_CONFIGURATION), has_people=lambda: _has_people(users)
+    )
     access_tokens = AccessTokens(database, TokenSecrets(secret_key))
     sign_in = SignIn(
         UserCredentials(database, passwords),
@@ -184,7 +191,7 @@ def _lay_ground(settings: Settings, secret_key: bytes, database: Database, store
         users=users,
         robots=robots,
         access=AccessService(database, {PrincipalKind.USER: users, PrincipalKind.ROBOT: robots}, tokens=access_tokens),
-        sealing=Sealing(secret_key, SEALED_CONFIGURATION),
+        configuration=configuration,
         sign_in=sign_in,
         tokens=tokens,
         authenticator=Authenticator(tokens, sign_in),
@@ -226,7 +233,7 @@ def _distribution_services(settings: Settings, ground: _Ground, pulls: PullCount
     )
 
 
-def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
+def _api_services(settings: Settings, ground: _Ground, health: Callable[[], Awaitable[dict[str, str]]]) -> APIServices:
     blobs = Blobs(ground.database, ground.periods)
     contents = Contents(ground.database, ground.store, blobs)
     labels = LabelQueries(ground.database)
@@ -237,10 +244,9 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         additions=Additions(ground.database, contents),
         artifact_queries=ArtifactQueries(ground.database, labels),
         authenticator=ground.authenticator,
+        explanations=_explanations(ground),
         browsers=ground.browsers,
-        configuration=ConfigurationService(
-            ground.database, ground.configurations, ground.sealing, has_people=lambda: _has_people(ground.users)
-        ),
+        configuration=ground.configuration,
         configurations=ground.configurations,
         projects=ProjectService(ground.database, ground.periods),
         project_queries=ProjectQueries(ground.database),
@@ -264,7 +270,20 @@ def _api_services(ground: _Ground, health: Callable[[], Awaitable[dict[str, str]
         tags=Tags(ground.database, ground.periods),
         search=SearchQueries(ground.database),
         statistics=StatisticQueries(ground.database),
-        health=health,
+        health=Refreshed(health).states,
+        surroundings=surroundings_of(settings, ground.store),
+    )
+
+
+def _explanations(ground: _Ground) -> Explanations:
+    return Explanations(
+        ground.access,
+        {
+            PrincipalKind.USER: ground.users,
+            PrincipalKind.ROBOT: RobotDirectory(ground.database, ground.configurations),
+        },
+        ProjectQueries(ground.database),
+        ground.configurations,
     )
 
 

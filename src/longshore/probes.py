@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from longshore.database.connection import Database, Replaceable
+from longshore.database.memory import Remembered
 from longshore.database.statement import Statement
 from longshore.oci.errors import LongshoreError
 from longshore.storage.port import FreeSpace, OpenedStore
 
 _PROBE_SECONDS = 5.0
 _KNOWN_SECONDS = 0.5
+_REFRESH_SECONDS = 10.0
 _HEALTHY = "healthy"
 _PING = Statement("SELECT 1")
 
@@ -30,6 +33,26 @@ class Health:
         """`healthy`, or what is wrong, for each."""
         states = await asyncio.gather(*(probe.state() for probe in self._probes.values()))
         return dict(zip(self._probes, states, strict=True))
+
+
+class Refreshed:
+    """The states as they were at most ten seconds ago, for whoever may ask as often as he likes.
+
+    Args:
+        ask: Tells the states now.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self, ask: Callable[[], Awaitable[dict[str, str]]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._memory: Remembered[str, dict[str, str]] = Remembered(
+            lambda _key: ask(), fresh_seconds=_REFRESH_SECONDS, stale_seconds=_REFRESH_SECONDS, limit=1, clock=clock
+        )
+
+    async def states(self) -> dict[str, str]:
+        """`healthy`, or what is wrong, for each component."""
+        return await self._memory.get("") or {}
 
 
 class Probe:

@@ -141,6 +141,10 @@ def add_image(folder: Path, layers: Sequence[Descriptor], architecture: str) -> 
             "os": "linux",
             "config": {"Cmd": ["/content"]},
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+            "history": [
+                {"created": "2026-01-01T00:00:00Z", "created_by": f"ADD layer-{number} /"}
+                for number, _ in enumerate(layers)
+            ],
         },
         CONFIG,
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from longshore.access.models import Account, Principal
@@ -42,5 +43,25 @@ class Credentials(Protocol):
             WrongCredentials: there is none.
             TooManyRequests: too much that came from the address `source` is waiting to be checked.
             ServiceUnavailable: the database is away, or too much is waiting to be checked.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An account that a directory has: disabled and expired ones too. `project_id` is the project whose robot it is, if any."""
+
+    principal: Principal
+    project_id: int | None = None
+
+
+class Directory(Protocol):
+    """Finds accounts of one kind by the name they log in with."""
+
+    async def find(self, name: str) -> Listed | None:
+        """The account, whether or not it may log in now; None when there is none.
+
+        Raises:
+            ServiceUnavailable: the database is away.
         """
         ...

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from longshore.access import policy
+from longshore.access.decision import Decision, Rule, Standing, decide, standing_in, standing_in_system
 from longshore.access.errors import AuthenticationRequired
 from longshore.access.models import (
     PROJECT_LIST,
@@ -53,7 +54,7 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 _AccountKey = tuple[PrincipalKind, int, int]
-_GrantedKey = tuple[Principal, ProjectFacts]
+_StandingKey = tuple[Principal, ProjectFacts]
 
 
 class AccessService:
@@ -83,12 +84,12 @@ class AccessService:
         self._projects: Remembered[str, ProjectFacts] = _remembered(self._queries.facts, clock)
         self._projects_by_id: Remembered[int, ProjectFacts] = _remembered(self._queries.facts_by_id, clock)
         self._accounts: Remembered[_AccountKey, Account] = _remembered(self._load_account, clock)
-        self._granted: Remembered[_GrantedKey, frozenset[Permission]] = _remembered(self._load_granted, clock)
+        self._standings: Remembered[_StandingKey, Standing] = _remembered(self._load_standing, clock)
         self._readable: Remembered[Principal, Visibility] = _remembered(self._load_readable, clock)
 
     def forget(self) -> None:
         """Drops every copy, so that a change made by this process shows in its next answer."""
-        for memory in (self._projects, self._projects_by_id, self._accounts, self._granted, self._readable):
+        for memory in (self._projects, self._projects_by_id, self._accounts, self._standings, self._readable):
             memory.forget()
 
     async def project(self, name: ProjectName) -> ProjectFacts | None:
@@ -105,11 +106,11 @@ class AccessService:
 
     async def permissions(self, principal: Principal, project: ProjectFacts) -> frozenset[Permission]:
         """Everything the principal may do in the project, by its own rights."""
-        return await self._granted.get((principal, project)) or policy.NOTHING
+        return (await self._standing(principal, project, recent=False)).permissions
 
     async def permissions_in_system(self, principal: Principal) -> frozenset[Permission]:
         """Everything the principal may do outside of projects."""
-        return policy.permissions_in_system(principal, await self._account_of(principal))
+        return standing_in_system(principal, await self._account_of(principal)).permissions
 
     async def readable(self, principal: Principal, project: ProjectFacts) -> bool:
         """Whether the principal itself may pull from the project, whatever its token names (for the source of a mount)."""
@@ -162,22 +163,18 @@ class AccessService:
         if project is not None:
             return project
         verdict = await self._judge(caller, permission, repository, recent=False)
-        if isinstance(verdict, ProjectFacts):
-            return verdict
-        verdict = await self._judge(caller, permission, repository, recent=True)
-        if isinstance(verdict, ProjectFacts):
-            return verdict
-        raise verdict
+        if isinstance(verdict, Decision):
+            verdict = await self._judge(caller, permission, repository, recent=True)
+        if isinstance(verdict, Decision):
+            raise _refused(caller, verdict, repository)
+        return verdict
 
     async def grant(self, principal: Principal, repository: RepositoryName, asked: frozenset[str]) -> TokenScope | None:
         """What a token may carry of the actions asked for (`pull`, `push`, `delete`, or `*` for all); None for nothing."""
         for recent in (False, True):
             project = await _recall(self._projects, repository.project.value, recent=recent)
-            if recent and principal.kind in self._sources:
-                await self._accounts.fresh(_account_key(principal))
-            key = (principal, project or _nowhere(repository.project))
-            granted = await _recall(self._granted, key, recent=recent) or policy.NOTHING
-            actions = policy.token_actions(granted)
+            standing = await self._standing(principal, project or _nowhere(repository.project), recent=recent)
+            actions = policy.token_actions(standing.permissions)
             if project is not None and (asked <= actions or ("*" in asked and actions == policy.TOKEN_ACTIONS.keys())):
                 break
         chosen = actions if "*" in asked else actions & asked
@@ -223,14 +220,55 @@ class AccessService:
             Denied: the caller may not do this; whether the project exists isn't told to who may not see it.
             NotFound: the project doesn't exist and the caller would see any project that did.
         """
-        facts, granted = await self._in_project(caller, project, recent=False)
-        if facts is None or permission not in granted:
-            facts, granted = await self._in_project(caller, project, recent=True)
-        if facts is not None and permission in granted:
-            return facts
-        if facts is None and granted:
+        for recent in (False, True):
+            decision = await self._in_project(caller, permission, project, recent=recent)
+            if decision.allowed and decision.standing.project is not None:
+                return decision.standing.project
+        if decision.rule is Rule.NO_PROJECT and decision.standing.permissions:
             raise NotFound(f"The project {project} doesn't exist.")
         raise _refused_by_api(caller, f"{permission} in the project {project}")
+
+    async def decision_in_project(
+        self, principal: Principal, permission: Permission, project: ProjectName, *, token: frozenset[str] | None = None
+    ) -> Decision:
+        """What a request of the principal would be answered by, from the facts as they are now.
+
+        Args:
+            principal: Who would ask.
+            permission: What for.
+            project: Where.
+            token: The actions of the registry token that it would come with; None for any other way to log in.
+
+        Raises:
+            ServiceUnavailable: the database is away.
+        """
+        facts = await self._projects.fresh(project.value)
+        standing = await self._standing(principal, facts or _nowhere(project), recent=True)
+        reached = token is None or policy.token_action(permission) in token
+        return decide(standing, permission, contained=token is not None, reached=reached)
+
+    async def decision_in_system(self, principal: Principal, permission: Permission) -> Decision:
+        """What a request of the principal outside of projects would be answered by, from the facts as they are now.
+
+        Raises:
+            ServiceUnavailable: the database is away.
+        """
+        return await self._in_system(Caller(principal, None, ""), permission, recent=True)
+
+    async def authorise_administrator(self, caller: Caller) -> bool:
+        """Lets system administrators pass, and whoever administers a project; tells whether it is one of the system.
+
+        Raises:
+            Unauthorized: the caller is anonymous, came with a token of the registry, or its account is dead.
+            Denied: the caller administers nothing.
+        """
+        living = caller.scopes is None and await self._living(caller.principal, recent=True)
+        account = await self._account_of(caller.principal) if living else None
+        if account is not None and account.sysadmin:
+            return True
+        if account is not None and account.grants is None and await self._queries.administers(caller.principal.id):
+            return False
+        raise _refused_by_api(caller, "an administrator, of the system or of a project")
 
     async def authorise_system(self, caller: Caller, permission: Permission) -> None:
         """Lets an operation of the management API outside of projects pass.
@@ -240,8 +278,7 @@ class AccessService:
             Denied: the caller may not do this.
         """
         for recent in (False, True):
-            living = caller.scopes is None and await self._living(caller.principal, recent=recent)
-            if living and permission in await self.permissions_in_system(caller.principal):
+            if (await self._in_system(caller, permission, recent=recent)).allowed:
                 return
         raise _refused_by_api(caller, f"{permission} in the system")
 
@@ -279,38 +316,48 @@ class AccessService:
 
     async def _judge(
         self, caller: Caller, permission: Permission, repository: RepositoryName, *, recent: bool
-    ) -> ProjectFacts | LongshoreError:
+    ) -> ProjectFacts | Decision:
+        """The project, when the caller may do it there; else why not."""
         project = await _recall(self._projects, repository.project.value, recent=recent)
-        if not await self._living(caller.principal, recent=recent):
-            return _dead(caller, _scope(permission, repository))
-        if caller.scopes is not None and project is not None:
+        scope = None
+        living = await self._living(caller.principal, recent=recent)
+        if living and caller.scopes is not None and project is not None:
             scope = _reaching(caller.scopes, repository, project, policy.token_action(permission))
-            if scope is None:
-                return _refused(caller, permission, repository)
             # The two versions rise with everything that the token's actions were granted by.
-            if scope.project_version == project.access_version and permission in _PLAIN:
+            if scope and scope.project_version == project.access_version and permission in _PLAIN:
                 return project
-        key = (caller.principal, project or _nowhere(repository.project))
-        granted = await _recall(self._granted, key, recent=recent) or policy.NOTHING
-        if project is None and granted:
-            return NameUnknown(
-                f"The project {repository.project} doesn't exist. Create it first, then push to {repository}."
-            )
-        if project is None or not policy.suffices(granted, permission):
-            return _refused(caller, permission, repository)
-        return project
+        reached = caller.scopes is None or project is None or scope is not None
+        place = project or _nowhere(repository.project)
+        standing = await self._standing_of(caller.principal, place, living=living, recent=recent)
+        decision = decide(standing, permission, contained=True, reached=reached)
+        return project if decision.allowed and project is not None else decision
 
     async def _in_project(
-        self, caller: Caller, project: ProjectName | int, *, recent: bool
-    ) -> tuple[ProjectFacts | None, frozenset[Permission]]:
+        self, caller: Caller, permission: Permission, project: ProjectName | int, *, recent: bool
+    ) -> Decision:
         if isinstance(project, int):
             facts = await _recall(self._projects_by_id, project, recent=recent)
         else:
             facts = await _recall(self._projects, project.value, recent=recent)
-        if caller.scopes is not None or not await self._living(caller.principal, recent=recent):
-            return facts, policy.NOTHING
-        key = (caller.principal, facts or _nowhere(ProjectName("")))
-        return facts, await _recall(self._granted, key, recent=recent) or policy.NOTHING
+        standing = await self._standing(caller.principal, facts or _nowhere(ProjectName("")), recent=recent)
+        return decide(standing, permission, reached=caller.scopes is None)
+
+    async def _in_system(self, caller: Caller, permission: Permission, *, recent: bool) -> Decision:
+        living = await self._living(caller.principal, recent=recent)
+        standing = standing_in_system(caller.principal, await self._account_of(caller.principal) if living else None)
+        return decide(standing, permission, reached=caller.scopes is None)
+
+    async def _standing(self, principal: Principal, project: ProjectFacts, *, recent: bool) -> Standing:
+        living = await self._living(principal, recent=recent)
+        return await self._standing_of(principal, project, living=living, recent=recent)
+
+    async def _standing_of(
+        self, principal: Principal, project: ProjectFacts, *, living: bool, recent: bool
+    ) -> Standing:
+        dead = Standing(principal, project, alive=False, holdings=())
+        if not living:
+            return dead
+        return await _recall(self._standings, (principal, project), recent=recent) or dead
 
     async def _require_living(self, caller: Caller, *, scope: str) -> None:
         if not await self.is_current(caller.principal):
@@ -338,14 +385,14 @@ class AccessService:
             return None if self._tokens is None else await self._tokens.account(account_id, token_id)
         return await self._sources[kind].account(account_id)
 
-    async def _load_granted(self, key: _GrantedKey) -> frozenset[Permission]:
+    async def _load_standing(self, key: _StandingKey) -> Standing:
         principal, project = key
         account = await self._account_of(principal)
         role = None
         if account is not None and account.grants is None and not account.sysadmin:
             # Asked for a project that doesn't exist too: the time of an answer tells no more than its text.
             role = await self._queries.role(project.id, principal.id)
-        return policy.permissions_in(principal, account, project, role)
+        return standing_in(principal, account, project, role)
 
     async def _load_readable(self, principal: Principal) -> Visibility:
         if principal.kind is PrincipalKind.INTERNAL:
@@ -420,9 +467,16 @@ def _dead(caller: Caller, scope: str) -> LongshoreError:
     return AuthenticationRequired(message, scope=scope, reason="invalid_token" if caller.scopes is not None else "")
 
 
-def _refused(caller: Caller, permission: Permission, repository: RepositoryName) -> LongshoreError:
+def _refused(caller: Caller, decision: Decision, repository: RepositoryName) -> LongshoreError:
     """One answer for a project that doesn't exist, one that the caller can't see, and one where it may do less."""
+    permission = decision.permission
     scope = _scope(permission, repository)
+    if decision.rule is Rule.DEAD_ACCOUNT:
+        return _dead(caller, scope)
+    if decision.rule is Rule.NO_PROJECT and decision.standing.permissions:
+        return NameUnknown(
+            f"The project {repository.project} doesn't exist. Create it first, then push to {repository}."
+        )
     anonymous = caller.principal.kind is PrincipalKind.ANONYMOUS
     if anonymous and caller.scopes is None:
         return AuthenticationRequired(f"Log in to {permission.action} here: {repository}.", scope=scope)

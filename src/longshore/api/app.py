@@ -18,6 +18,7 @@ from litestar.exceptions import LitestarException
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
+from longshore.api.access import AccessController
 from longshore.api.access_token import AccessTokenController
 from longshore.api.artifact import ArtifactController
 from longshore.api.auditlog import AuditLogController, ProjectLogController
@@ -25,6 +26,7 @@ from longshore.api.authentication import authenticate
 from longshore.api.conditions import check_match, tagged
 from longshore.api.configure import ConfigureController
 from longshore.api.contract import canonical, harbor
+from longshore.api.cve_allowlist import SystemCVEAllowlistController
 from longshore.api.errors import MethodNotAllowed, NotServed, respond_to
 from longshore.api.health import HealthController
 from longshore.api.icon import IconController
@@ -52,6 +54,7 @@ from longshore.edge.response import Response as EdgeResponse
 from longshore.oci.errors import BadRequest, PreconditionFailed, Unprocessable
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    AccessController,
     ArtifactController,
     AccessTokenController,
     AuditLogController,
@@ -70,6 +73,7 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     RobotController,
     SearchController,
     StatisticController,
+    SystemCVEAllowlistController,
     SystemInfoController,
     UserController,
     UserGroupController,
@@ -85,8 +89,12 @@ _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 # What works in read-only mode too: how it is left, and what changes nothing.
 _ALWAYS: Final = frozenset({"updateConfigurations", "explainAccess", "login", "userExists"})
 _ANY_OF: Final = frozenset({"application/json", "application/*", "*/*"})
-_TEXTS: Final = frozenset({"getDocs", "getPing"})
-_TEXT: Final = frozenset({"text/html", "text/plain", "text/*"})
+# What some operations answer besides JSON.
+_ALSO: Final = {
+    "getCert": frozenset({"application/octet-stream"}),
+    "getDocs": frozenset({"text/html", "text/*"}),
+    "getPing": frozenset({"text/plain", "text/*"}),
+}
 
 
 def build_api(services: APIServices) -> Application:
@@ -194,7 +202,7 @@ class _API:
             raise NotServed(f"{operation} isn't served by this release. docs/harbor-compatibility.md tells what is.")
         if request.method not in _READING and operation not in _ALWAYS:
             await self._services.configurations.require_writable()
-        _check_accept(request.header(b"accept"), text=operation in _TEXTS)
+        _check_accept(request.header(b"accept"), also=_ALSO.get(operation, frozenset()))
         body = b""
         if request.method in _WITH_BODY:
             body = await request.whole_body(BODY_LIMIT, "body")
@@ -224,11 +232,11 @@ def _check_text(path: str, query: bytes) -> None:
         raise BadRequest("The query has a semicolon. Separate parameters by &, and encode a semicolon as %3B.")
 
 
-def _check_accept(value: str | None, *, text: bool) -> None:
+def _check_accept(value: str | None, *, also: frozenset[str]) -> None:
     if not value:
         return
     ranges = {part.partition(";")[0].strip().lower() for part in value.split(",")}
-    if ranges.isdisjoint(_ANY_OF) and not (text and not ranges.isdisjoint(_TEXT)):
+    if ranges.isdisjoint(_ANY_OF | also):
         raise Unprocessable(
             f"unsupported media type requested in Accept: {value[:100]!a}. Only application/json is answered."
         )

@@ -19,12 +19,12 @@ from longshore.api.documents.auditlog import (
 )
 from longshore.api.lists import answer_list
 from longshore.api.paging import Page
+from longshore.api.places import project_named
 from longshore.api.request import APIRequest
 from longshore.api.serialising import answer
 from longshore.audit.entries import HARBORS_TYPES, OURS
 from longshore.audit.models import Record
 from longshore.listing.models import Wanted
-from longshore.oci.names import ProjectName
 from longshore.projects.models import Visibility
 
 _Shown = TypeVar("_Shown")
@@ -77,9 +77,7 @@ async def _visible(request: APIRequest) -> Visibility:
 
 
 async def _of_project(request: APIRequest, segment: str) -> Visibility:
-    # Here it is never a number, as in Harbor.
-    name = request.project(segment)
-    named = name if isinstance(name, ProjectName) else ProjectName(segment)
+    named = project_named(segment)
     project = await request.services.access.authorise_project(request.caller, LOG_LIST, named)
     return Visibility(public=False, project_ids=frozenset({project.id}))
 

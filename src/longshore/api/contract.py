@@ -19,6 +19,7 @@ OURS: Final = (
     ("GET", "/api/docs", "getDocs"),
     ("GET", "/api/openapi.json", "getOpenAPI"),
     ("GET", "/api/version", "getVersion"),
+    ("POST", f"{PREFIX}/access/explain", "explainAccess"),
     ("GET", f"{PREFIX}/users/current/tokens", "listAccessTokens"),
     ("POST", f"{PREFIX}/users/current/tokens", "createAccessToken"),
     ("DELETE", f"{PREFIX}/users/current/tokens/{{token_id}}", "deleteAccessToken"),

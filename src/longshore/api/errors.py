@@ -11,6 +11,7 @@ from longshore.edge.errors import render
 from longshore.edge.request import Request
 from longshore.edge.response import Header, Response, json_response
 from longshore.oci.errors import BadRequest, LongshoreError, NotFound, Unprocessable, Unsupported
+from longshore.registry.errors import QuotaExceeded
 from longshore.system.errors import ReadOnly
 
 CODES: Final = {
@@ -25,6 +26,8 @@ CODES: Final = {
     422: "UNPROCESSABLE_ENTITY",
     429: "TOO_MANY_REQUEST",
 }
+# Harbor's API tells these apart from a missing permission.
+_DENIED: Final = (QuotaExceeded, ReadOnly)
 _KEPT: Final = frozenset({"DIGEST_INVALID", "MANIFEST_INVALID"})
 
 
@@ -65,7 +68,7 @@ def respond_to(error: Exception, request: Request) -> Response:
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
     headers += getattr(error, "headers", ())
-    code = error.code if error.code in _KEPT or isinstance(error, ReadOnly) else CODES.get(error.status, error.code)
+    code = error.code if error.code in _KEPT or isinstance(error, _DENIED) else CODES.get(error.status, error.code)
     entry: dict[str, Any] = {"code": code, "message": error.message}
     if error.detail is not None:
         entry["detail"] = error.detail

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from longshore.access.explaining import Explanations
 from longshore.access.service import AccessService
 from longshore.api.authentication import Authenticator
 from longshore.api.browser import Browsers
@@ -37,6 +38,7 @@ from longshore.search.queries import SearchQueries
 from longshore.search.statistics import StatisticQueries
 from longshore.system.configuration import Configurations
 from longshore.system.service import ConfigurationService
+from longshore.system.surroundings import Surroundings
 
 Health = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -51,6 +53,7 @@ class APIServices:
 
     Attributes:
         health: Tells the state of each component by its name: `healthy`, or what is wrong with it.
+        surroundings: What the instance stands on.
     """
 
     access: AccessService
@@ -59,6 +62,7 @@ class APIServices:
     additions: Additions
     artifact_queries: ArtifactQueries
     authenticator: Authenticator
+    explanations: Explanations
     browsers: Browsers
     configuration: ConfigurationService
     configurations: Configurations
@@ -85,3 +89,4 @@ class APIServices:
     search: SearchQueries
     statistics: StatisticQueries
     health: Health = _nothing_to_check
+    surroundings: Surroundings = field(default_factory=Surroundings)

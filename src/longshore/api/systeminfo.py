@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 from litestar import Controller, Response, get
 
-from longshore.access.models import PrincipalKind
+from longshore.access.models import SYSTEM_VOLUMES_READ, PrincipalKind
 from longshore.api.request import APIRequest
-from longshore.api.serialising import Shown, Time, answer, moment
+from longshore.api.serialising import Shown, Time, answer, listed, moment
 
 HARBOR_RELEASE: Final = "v2.15.2"
 """The release of Harbor whose API this is; clients look at it to know what they may ask for."""
@@ -33,7 +33,21 @@ class GeneralInfo(Shown, frozen=True, kw_only=True):
     notification_enable: bool | msgspec.UnsetType = msgspec.UNSET
     project_creation_restriction: str | msgspec.UnsetType = msgspec.UNSET
     read_only: bool | msgspec.UnsetType = msgspec.UNSET
+    registry_storage_provider_name: str | msgspec.UnsetType = msgspec.UNSET
     registry_url: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Storage(Shown, frozen=True, kw_only=True):
+    """A volume; sizes in bytes."""
+
+    total: int = 0
+    free: int = 0
+
+
+class SystemInfo(Shown, frozen=True, kw_only=True):
+    """The volumes of the store."""
+
+    storage: tuple[Storage, ...] | None
 
 
 class SystemInfoController(Controller):
@@ -58,11 +72,26 @@ class SystemInfoController(Controller):
                 shown,
                 current_time=moment(time.time_ns() // 1000),
                 external_url=f"{origin.scheme}://{origin.host}",
-                has_ca_root=False,
+                has_ca_root=request.services.surroundings.has_certificate,
                 harbor_version=f"{HARBOR_RELEASE}-longshore.{version('longshore')}",
                 notification_enable=items.notification_enable,
                 project_creation_restriction=items.project_creation_restriction,
                 read_only=items.read_only,
+                registry_storage_provider_name=request.services.surroundings.provider,
                 registry_url=origin.host,
             )
         )
+
+    @get("/api/v2.0/systeminfo/volumes", operation_id="getVolumes")
+    async def volumes(self, request: APIRequest) -> Response[SystemInfo]:
+        """How large the store's volume is, and how much of it is free."""
+        await request.services.access.authorise_system(request.caller, SYSTEM_VOLUMES_READ)
+        found = await request.services.surroundings.volumes()
+        return answer(SystemInfo(storage=listed(Storage(total=volume.total, free=volume.free) for volume in found)))
+
+    @get("/api/v2.0/systeminfo/getcert", operation_id="getCert")
+    async def certificate(self, request: APIRequest) -> Response[bytes]:
+        """The root certificate that clients have to trust."""
+        content = await request.services.surroundings.root_certificate()
+        headers = {"Content-Disposition": "attachment; filename=ca.crt"}
+        return Response(content, media_type="application/octet-stream", headers=headers)

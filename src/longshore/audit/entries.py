@@ -64,6 +64,10 @@ def _field(name: str) -> Name:
     return lambda payload, _project: str(payload.get(name, ""))
 
 
+def _member(payload: Payload, _project: str) -> str:
+    return str(payload.get("username") or payload.get("group", ""))
+
+
 def _project(_payload: Payload, project: str) -> str:
     return project
 
@@ -120,9 +124,9 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "project.updated": _Rule("update", "project", _project),
     "project.deleted": _Rule("delete", "project", _project),
     "project.restored": _Rule("restore", "project", _project),
-    "member.added": _Rule("create", "member", _field("username")),
-    "member.updated": _Rule("update", "member", _field("username")),
-    "member.removed": _Rule("delete", "member", _field("username")),
+    "member.added": _Rule("create", "member", _member),
+    "member.updated": _Rule("update", "member", _member),
+    "member.removed": _Rule("delete", "member", _member),
     "user.created": _Rule("create", "user", _field("username")),
     "user.updated": _Rule("update", "user", _field("username")),
     "user.deleted": _Rule("delete", "user", _field("username")),
@@ -133,9 +137,9 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "robot.created": _Rule("create", "robot", _robot),
     "robot.updated": _Rule("update", "robot", _robot),
     "robot.deleted": _Rule("delete", "robot", _robot),
-    "group.created": _Rule("create", "group", _field("name")),
-    "group.updated": _Rule("update", "group", _field("name")),
-    "group.deleted": _Rule("delete", "group", _field("name")),
+    "group.created": _Rule("create", "group", _field("group")),
+    "group.updated": _Rule("update", "group", _field("group")),
+    "group.deleted": _Rule("delete", "group", _field("group")),
     "label.created": _Rule("create", "label", _field("name")),
     "label.updated": _Rule("update", "label", _field("name")),
     "label.deleted": _Rule("delete", "label", _field("name")),
@@ -178,7 +182,7 @@ def _general(kind: str) -> _Rule:
 def _entry(event: Event, rule: _Rule, name: str) -> Entry:
     payload = event.payload
     details = [f"{key}: {_said(payload[key])}" for key in _DETAILS if payload.get(key)]
-    sentence = f"{rule.operation} {rule.resource_type} {name}"
+    sentence = " ".join(dict.fromkeys((rule.operation, rule.resource_type, name)))
     return Entry(
         operation=rule.operation,
         resource_type=rule.resource_type,

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from longshore.audit.models import Entry, Record
 from longshore.audit.service import TOTAL
 from longshore.database.connection import Connection, Database, Row
+from longshore.database.statement import Statement
 from longshore.listing.columns import Column, Kind
-from longshore.listing.models import EVERYTHING, Wanted
+from longshore.listing.models import EVERYTHING, Order, Place, Wanted
 from longshore.listing.statements import List
 from longshore.listing.totals import total_of
 from longshore.projects.models import Visibility
@@ -37,11 +40,13 @@ EVERYWHERE = _list("1 = 1", total_of(TOTAL))
 """Everything that happened."""
 IN_PROJECT = _list("a.project_id = :project_id", total_of(TOTAL, ":project_id"))
 """What happened in one project."""
-IN_PROJECTS = _list(
-    "a.project_id = ANY(:project_ids)",
-    f"SELECT CAST(sum(total) AS BIGINT) FROM list_totals WHERE list = '{TOTAL}' AND scope_id = ANY(:project_ids)",
-)
-"""What happened in several projects."""
+_SUM = f"SELECT CAST(sum(total) AS BIGINT) FROM list_totals WHERE list = '{TOTAL}' AND scope_id = ANY(:project_ids)"
+IN_PROJECTS = _list("a.project_id = ANY(:project_ids)", _SUM)
+"""What happened in several projects, filtered or in another order than their own: it reads all that they have."""
+_TOTAL_OF_SEVERAL = Statement(_SUM)
+_FARTHEST = 2**62
+_MOST_PROJECTS = 100
+_OWN_ORDER = ((), (Order("op_time", descending=True),))
 
 
 class AuditQueries:
@@ -71,11 +76,47 @@ class AuditQueries:
                 rows, total = await EVERYWHERE.page(connection, wanted, offset=offset, limit=limit)
             elif len(ids) == 1:
                 rows, total = await IN_PROJECT.page(connection, wanted, offset=offset, limit=limit, project_id=ids[0])
+            elif not wanted.conditions and wanted.order in _OWN_ORDER and 0 < len(ids) <= _MOST_PROJECTS:
+                rows, total = await _newest(connection, ids, offset, limit)
             else:
                 rows, total = await IN_PROJECTS.page(connection, wanted, offset=offset, limit=limit, project_ids=ids)
             return [_record(row) for row in rows], total
 
         return await self._database.read(read)
+
+
+@lru_cache(maxsize=_MOST_PROJECTS)
+def newest_of(count: int) -> Statement:
+    """The statement for the newest entries of so many projects.
+
+    They are among the newest of each: so many are read of each, whatever else it has.
+    """
+    each = " UNION ALL ".join(
+        f"SELECT * FROM (SELECT id, at FROM audit_log WHERE project_id = :project_{number} AND (at, id) < (:at, :id)"
+        f" ORDER BY at DESC, id DESC LIMIT :most) AS newest_{number}"
+        for number in range(count)
+    )
+    return Statement(
+        f"WITH page AS (SELECT id FROM ({each}) AS newest ORDER BY at DESC, id DESC LIMIT :length OFFSET :skipped)"
+        f" {_ROWS} ORDER BY a.at DESC, a.id DESC"
+    )
+
+
+async def _newest(connection: Connection, ids: list[int], offset: int, limit: int) -> tuple[list[Row], int]:
+    """The newest of several projects; whoever reads all of them goes on behind what was read last."""
+    at, last, skipped = _FARTHEST, _FARTHEST, int(offset)
+    if isinstance(offset, Place) and offset.behind is not None:
+        (at, last), skipped = offset.behind, 0
+    total: int = await connection.value(_TOTAL_OF_SEVERAL, project_ids=ids) or 0
+    if skipped >= total:
+        return [], total
+    length = min(limit, total)
+    known = {f"project_{number}": project_id for number, project_id in enumerate(ids)}
+    values = {"at": at, "id": last, "most": skipped + length, "length": length, "skipped": skipped}
+    rows = await connection.all(newest_of(len(ids)), **known, **values)
+    if isinstance(offset, Place) and rows:
+        offset.behind = (rows[-1]["at"], rows[-1]["id"])
+    return rows, total
 
 
 def _record(row: Row) -> Record:

@@ -16,7 +16,7 @@ from longshore.events.models import EventKind
 from longshore.events.service import append
 from longshore.groups.models import Group, GroupType, NewGroup, parse_name
 from longshore.groups.queries import COLUMNS, group_of, total_name
-from longshore.identity.service import tell_groups_changed
+from longshore.identity.service import lock_user, tell_groups_changed
 from longshore.listing.totals import EVERYWHERE, change_total
 from longshore.oci.errors import Conflict, NotFound
 from longshore.projects.members import end_memberships, insert_member, raise_version, rename_group
@@ -126,6 +126,8 @@ class GroupService:
         wanted = list(group_ids)
 
         async def write(transaction: Transaction) -> bool:
+            # Two logins at once tell the same: the second one then sees what the first has made of it.
+            await lock_user(transaction, user_id)
             now = {row[0] for row in await transaction.all(_EXISTING, ids=wanted)}
             before = {row[0] for row in await transaction.all(_OF_USER, user_id=user_id)}
             if now == before:

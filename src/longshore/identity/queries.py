@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from longshore.access.models import Account
+from longshore.access.models import Account, Principal, PrincipalKind
+from longshore.access.ports import Listed
 from longshore.database.connection import Connection, Database, Row
 from longshore.database.statement import Statement
 from longshore.identity.models import ADMIN_ID, USERS, User
@@ -65,6 +66,13 @@ class UserQueries:
         """The state that requests are judged by; None when the user is deleted or disabled."""
         row = await self._database.read(lambda connection: connection.one(_ACCOUNT, id=account_id))
         return None if row is None else Account(access_version=row[0], sysadmin=bool(row[1]))
+
+    async def find(self, name: str) -> Listed | None:
+        """The user with that name, whether or not it may log in now; None when there is none."""
+        user = await self.user_by_name(name)
+        if user is None:
+            return None
+        return Listed(Principal(PrincipalKind.USER, user.id, user.username, user.sysadmin, user.access_version))
 
     async def user(self, user_id: int) -> User | None:
         """A user by number; None when there is none."""

@@ -228,6 +228,15 @@ class UserService:
         await self._database.write(write)
 
 
+async def lock_user(transaction: Transaction, user_id: int) -> None:
+    """Keeps others from changing the user until the transaction ends.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    await _lock(transaction, user_id, INTERNAL)
+
+
 async def tell_groups_changed(transaction: Transaction, user_id: int, *, actor: str) -> None:
     """Ends logins, tokens and sessions of a user who joined or left groups of users in this transaction.
 

@@ -140,6 +140,14 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """A role that somebody has in a project: by a group of that name, or (None) by being a member itself."""
+
+    role: Role
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Visibility:
     """Which projects somebody sees: all of them, or the public ones (if `public`) and those named by id."""
 

@@ -17,7 +17,7 @@ from longshore.listing.statements import List
 from longshore.oci.names import ProjectName
 from longshore.projects.lists import COLUMNS, JOINED, read_page
 from longshore.projects.members import total_name
-from longshore.projects.models import Entity, Member, Project, ProjectFacts, Role, Visibility
+from longshore.projects.models import Entity, Member, Membership, Project, ProjectFacts, Role, Visibility
 
 _FACTS = "SELECT id, name, public, sparse, access_version FROM projects WHERE deleted_at IS NULL"
 _FACTS_BY_NAME = Statement(f"{_FACTS} AND name = :name")
@@ -30,6 +30,22 @@ _ROLE = Statement(
     SELECT role FROM project_members WHERE project_id = :project_id AND user_id = :user_id
     UNION ALL SELECT m.role FROM user_group_members g
     JOIN project_members m ON m.group_id = g.group_id AND m.project_id = :project_id WHERE g.user_id = :user_id
+    """
+)
+_MEMBERSHIPS = Statement(
+    """
+    SELECT role, NULL AS by_group FROM project_members WHERE project_id = :project_id AND user_id = :user_id
+    UNION ALL SELECT m.role, m.name FROM user_group_members g
+    JOIN project_members m ON m.group_id = g.group_id AND m.project_id = :project_id WHERE g.user_id = :user_id
+    """
+)
+_ADMINISTERS = Statement(
+    """
+    SELECT m.id FROM project_members m JOIN projects p ON p.id = m.project_id AND p.deleted_at IS NULL
+    WHERE m.user_id = :user_id AND m.role = :role
+    UNION ALL SELECT m.id FROM user_group_members g JOIN project_members m ON m.group_id = g.group_id AND m.role = :role
+    JOIN projects p ON p.id = m.project_id AND p.deleted_at IS NULL WHERE g.user_id = :user_id
+    LIMIT 1
     """
 )
 _PROJECTS_OF_MEMBER = Statement(
@@ -108,6 +124,20 @@ class ProjectQueries:
         """The numbers of all projects the user is a member of, itself or by its groups."""
         rows = await self._database.read(lambda connection: connection.all(_PROJECTS_OF_MEMBER, user_id=user_id))
         return frozenset(row[0] for row in rows)
+
+    async def memberships(self, project_id: int, user_id: int) -> tuple[Membership, ...]:
+        """Every role that the user has in the project, and by what."""
+        rows = await self._database.read(
+            lambda connection: connection.all(_MEMBERSHIPS, project_id=project_id, user_id=user_id)
+        )
+        return tuple(Membership(Role.from_stored(row[0]), row[1]) for row in rows)
+
+    async def administers(self, user_id: int) -> bool:
+        """Whether the user is an administrator of some project, itself or by its groups."""
+        found = await self._database.read(
+            lambda connection: connection.value(_ADMINISTERS, user_id=user_id, role=Role.PROJECT_ADMIN.stored)
+        )
+        return found is not None
 
     async def project(self, name_or_id: ProjectName | int) -> Project | None:
         """A project as its page shows it; None when there is none."""

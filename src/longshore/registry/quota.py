@@ -20,10 +20,13 @@ from longshore.registry.models import Reclaimable
 WARNING_PERCENT: Final = 85
 """How much of its limit a project may hold before a warning is told."""
 
+SWITCH: Final = "quota_per_project_enable"
+"""The configuration item that switches limits off."""
+
 _NAMED: Final = 3
 _LOOKED_AT: Final = 200
 
-_SWITCHED_OFF = Statement("SELECT 1 FROM configuration WHERE name = 'quota_per_project_enable' AND value = 'false'")
+_SWITCHED_OFF = Statement(f"SELECT 1 FROM configuration WHERE name = '{SWITCH}' AND value = 'false'")
 _TRASH = Statement("SELECT stored_bytes - used_bytes FROM project_usage WHERE project_id = :project_id")
 # The largest of a project are an index's first; how many of them are looked at is bounded, so that being refused again and
 # again costs a full project nothing.

@@ -43,8 +43,10 @@ def serve(settings: Settings, role: Role) -> int:
     # Imported here: the directory above must be known when prometheus-client is first imported.
     from longshore.edge.logging import configure_logging  # noqa: PLC0415
     from longshore.preparation import announce, prepare  # noqa: PLC0415
+    from longshore.system.configuration import overwritten_items  # noqa: PLC0415
     from longshore.system.secret import load_secret_key  # noqa: PLC0415
 
+    overwritten_items(settings)
     configure_logging(settings.log_level, settings.log_format)
     secret_key = load_secret_key(settings)
     password = asyncio.run(prepare(settings, secret_key, _KINDS[role]))

@@ -171,6 +171,7 @@ def overwritten_items(settings: Settings) -> dict[str, Value]:
     try:
         items = parse_items(given)
         require_served(items)
+        require_consistent(items, items)
     except ItemInvalid as error:
         raise SettingsError(f"LONGSHORE_CONFIG_OVERWRITE_JSON: {error.message}") from None
     return items
@@ -185,3 +186,17 @@ def require_served(items: Mapping[str, Value]) -> None:
     wanted = items.get("auth_mode", "db_auth")
     if wanted != ITEMS["auth_mode"].default:
         raise ItemInvalid(f"auth_mode {wanted} isn't served by this release. Leave it at db_auth.")
+
+
+def require_consistent(values: Mapping[str, Value], changed: Mapping[str, Value]) -> None:
+    """Refuses changes that contradict the values of other items.
+
+    Raises:
+        ItemInvalid: the audit log would be nowhere.
+    """
+    concerned = {"skip_audit_log_database", "audit_log_forward_endpoint"} & changed.keys()
+    if concerned and values.get("skip_audit_log_database") and not values.get("audit_log_forward_endpoint"):
+        raise ItemInvalid(
+            "skip_audit_log_database needs an audit_log_forward_endpoint: the audit log would be nowhere."
+            " Set the endpoint, or let the database have it."
+        )

@@ -13,7 +13,7 @@ from longshore.database.statement import Statement
 from longshore.events.models import EventKind
 from longshore.events.service import append
 from longshore.oci.errors import Internal
-from longshore.system.configuration import Configurations, require_served
+from longshore.system.configuration import Configurations, require_consistent, require_served
 from longshore.system.errors import ConfigurationFixed, ItemInvalid
 from longshore.system.items import ITEMS, Item, Value, parse_items
 from longshore.system.sealing import Sealing
@@ -105,25 +105,37 @@ class ConfigurationService:
                 "current config is init by env variable: CONFIG_OVERWRITE_JSON, it cannot be updated"
             )
         wanted = parse_items({name: value for name, value in given.items() if name in ITEMS and not ITEMS[name].hidden})
-        people = "auth_mode" in wanted and await self._has_people()
-
-        async def write(transaction: Transaction) -> None:
-            await transaction.one(_LOCK)
-            stored = await _stored(transaction)
-            changed = {name: value for name, value in wanted.items() if value != self._present(name, stored)}
-            if "auth_mode" in changed and people:
-                raise ItemInvalid("the auth mode cannot be modified as new users have been inserted into database")
-            require_served(changed)
-            _require_consistent({**stored, **changed}, changed)
-            for name, value in sorted(changed.items()):
-                kept = self._sealing.seal(str(value), name) if ITEMS[name].secret else value
-                await transaction.execute(_SET, name=name, value=json.dumps(kept))
-            if changed:
-                payload = {"changed": sorted(changed), "actor": actor, "source": source}
-                await append(transaction, kind=EventKind.CONFIGURATION_UPDATED, project_id=None, payload=payload)
-
-        await self._database.write(write)
+        if (
+            wanted.get("auth_mode", ITEMS["auth_mode"].default) != ITEMS["auth_mode"].default
+            and await self._has_people()
+        ):
+            raise ItemInvalid("the auth mode cannot be modified as new users have been inserted into database")
+        require_served(wanted)
+        await self._database.write(lambda transaction: self._change(transaction, wanted, actor, source))
         self._configurations.forget()
+
+    async def keep_fixed(self) -> None:
+        """Stores what the operator has fixed, so that transactions which look at an item find it; then nobody changes it.
+
+        Raises:
+            ServiceUnavailable: the database is away.
+        """
+        fixed = dict(self._configurations.overwritten or {})
+        if fixed:
+            await self._database.write(lambda transaction: self._change(transaction, fixed, "longshore", ""))
+            self._configurations.forget()
+
+    async def _change(self, transaction: Transaction, wanted: Mapping[str, Value], actor: str, source: str) -> None:
+        await transaction.one(_LOCK)
+        stored = await _stored(transaction)
+        changed = {name: value for name, value in wanted.items() if value != self._present(name, stored)}
+        require_consistent({**stored, **changed}, changed)
+        for name, value in sorted(changed.items()):
+            kept = self._sealing.seal(str(value), name) if ITEMS[name].secret else value
+            await transaction.execute(_SET, name=name, value=json.dumps(kept))
+        if changed:
+            payload = {"changed": sorted(changed), "actor": actor, "source": source}
+            await append(transaction, kind=EventKind.CONFIGURATION_UPDATED, project_id=None, payload=payload)
 
     def _present(self, name: str, stored: Mapping[str, Value]) -> Value | None:
         item = ITEMS[name]
@@ -142,12 +154,3 @@ class ConfigurationService:
 
 async def _stored(connection: Connection) -> dict[str, Value]:
     return {row[0]: json.loads(row[1]) for row in await connection.all(_ALL)}
-
-
-def _require_consistent(values: Mapping[str, Value], changed: Mapping[str, Value]) -> None:
-    concerned = {"skip_audit_log_database", "audit_log_forward_endpoint"} & changed.keys()
-    if concerned and values.get("skip_audit_log_database") and not values.get("audit_log_forward_endpoint"):
-        raise ItemInvalid(
-            "skip_audit_log_database needs an audit_log_forward_endpoint: the audit log would be nowhere."
-            " Set the endpoint, or let the database have it."
-        )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from longshore.access.models import REPOSITORY_PULL, REPOSITORY_PUSH, Caller, Role
 from longshore.groups.models import GroupType, NewGroup
 from longshore.groups.service import GroupService
-from longshore.oci.errors import Unauthorized
+from longshore.oci.errors import NotFound, Unauthorized
 from longshore.oci.names import RepositoryName
 
 if TYPE_CHECKING:
@@ -71,3 +72,18 @@ async def test_a_group_of_many_projects_is_one_look_up(world: World) -> None:
         own: (Role.MAINTAINER,),
         **dict.fromkeys(seen, (Role.GUEST,)),
     }
+
+
+async def test_two_logins_at_once_tell_the_same(world: World) -> None:
+    """What both tell is taken over once, and the version rises once: neither ends what the other has begun."""
+    groups, dora = GroupService(world.database), await world.user("dora")
+    ids = [await groups.create(NewGroup(GroupType.OIDC, name), actor="admin") for name in ("a", "b", "c")]
+    before = await world.user_queries.account(dora)
+    news = await asyncio.gather(*(groups.set_groups_of(dora, ids, actor="oidc") for _ in range(8)))
+    after = await world.user_queries.account(dora)
+    assert sorted(news) == [False] * 7 + [True]
+    assert before is not None
+    assert after is not None
+    assert after.access_version == before.access_version + 1
+    with pytest.raises(NotFound):
+        await groups.set_groups_of(4711, ids, actor="oidc")

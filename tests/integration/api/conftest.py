@@ -6,13 +6,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import httpx
 import pytest
 
-from longshore.access.models import Permission, PrincipalKind, Role
+from longshore.access.explaining import Explanations
+from longshore.access.models import Permission, Principal, PrincipalKind, ProjectFacts, Role
 from longshore.access.service import AccessService
 from longshore.access.sign_in import SignIn
 from longshore.access.throttle import Throttle
@@ -64,6 +65,7 @@ from longshore.registry.periods import Periods
 from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.robots.credentials import RobotCredentials
+from longshore.robots.directory import RobotDirectory
 from longshore.robots.models import NEVER, NewRobot, RobotGrant
 from longshore.robots.queries import RobotQueries
 from longshore.robots.secret import RobotSecrets
@@ -74,6 +76,7 @@ from longshore.storage.port import OpenedStore
 from longshore.system.configuration import Configurations
 from longshore.system.sealing import Sealing
 from longshore.system.service import ConfigurationService
+from longshore.system.surroundings import Surroundings
 from tests.builders import World as Registry
 from tests.integration.api.counting import CountingDatabase
 from tests.integrity import assert_integrity
@@ -145,42 +148,50 @@ class World:
         periods = Periods()
         blobs = Blobs(database, periods)
         contents = Contents(database, store, blobs)
-        self.api = build_api(
-            APIServices(
-                access=self.access,
-                access_tokens=self.access_tokens,
-                audit=AuditQueries(database),
-                additions=Additions(database, contents),
-                artifact_queries=ArtifactQueries(database, self.label_queries),
-                authenticator=Authenticator(self.tokens, sign_in),
-                browsers=Browsers(self.sessions, sign_in, self.user_queries, CSRF(KEY), self.configurations),
-                configuration=configuration,
-                projects=self.projects,
-                project_queries=self.project_queries,
-                users=self.users,
-                user_queries=self.user_queries,
-                allowlists=self.allowlists,
-                copying=Copying(database, Manifests(database, periods), blobs),
-                descriptions=Descriptions(database),
-                icons=Icons(database, contents),
-                configurations=self.configurations,
-                groups=self.groups,
-                group_queries=self.group_queries,
-                labels=self.labels,
-                label_queries=self.label_queries,
-                manifest_deletion=ManifestDeletion(database, periods),
-                repository_deletion=RepositoryDeletion(database, periods),
-                repository_queries=RepositoryQueries(database),
-                quotas=QuotaService(database),
-                quota_queries=QuotaQueries(database),
-                robots=self.robots,
-                robot_queries=self.robot_queries,
-                tags=Tags(database, periods),
-                search=SearchQueries(database),
-                statistics=StatisticQueries(database),
-                health=self._health,
-            )
+        self.services = APIServices(
+            access=self.access,
+            access_tokens=self.access_tokens,
+            audit=AuditQueries(database),
+            additions=Additions(database, contents),
+            artifact_queries=ArtifactQueries(database, self.label_queries),
+            authenticator=Authenticator(self.tokens, sign_in),
+            explanations=Explanations(
+                self.access,
+                {
+                    PrincipalKind.USER: self.user_queries,
+                    PrincipalKind.ROBOT: RobotDirectory(database, self.configurations),
+                },
+                self.project_queries,
+                self.configurations,
+            ),
+            browsers=Browsers(self.sessions, sign_in, self.user_queries, CSRF(KEY), self.configurations),
+            configuration=configuration,
+            projects=self.projects,
+            project_queries=self.project_queries,
+            users=self.users,
+            user_queries=self.user_queries,
+            allowlists=self.allowlists,
+            copying=Copying(database, Manifests(database, periods), blobs),
+            descriptions=Descriptions(database),
+            icons=Icons(database, contents),
+            configurations=self.configurations,
+            groups=self.groups,
+            group_queries=self.group_queries,
+            labels=self.labels,
+            label_queries=self.label_queries,
+            manifest_deletion=ManifestDeletion(database, periods),
+            repository_deletion=RepositoryDeletion(database, periods),
+            repository_queries=RepositoryQueries(database),
+            quotas=QuotaService(database),
+            quota_queries=QuotaQueries(database),
+            robots=self.robots,
+            robot_queries=self.robot_queries,
+            tags=Tags(database, periods),
+            search=SearchQueries(database),
+            statistics=StatisticQueries(database),
+            health=self._health,
         )
+        self.api = build_api(self.services)
         self._stack = stack
         self._numbers = itertools.count(1)
 
@@ -189,6 +200,10 @@ class World:
         sequencer, recorder = Sequencer(self.database), Recorder(self.database, self.configurations)
         while await sequencer.run_once() or await recorder.run_once():
             pass
+
+    def surround(self, surroundings: Surroundings) -> None:
+        """Puts the registry somewhere else."""
+        self.api = build_api(replace(self.services, surroundings=surroundings))
 
     async def has_people(self) -> bool:
         """Whether there is anybody besides the first administrator."""
@@ -231,6 +246,18 @@ class World:
         new = NewRobot(name=f"robot{self.number}", grants=grants, duration_days=NEVER, project=named)
         made = await self.robots.create(new, creator="admin")
         return Account(made.id, made.shown_name, made.secret)
+
+    async def principal(self, account: Account) -> Principal:
+        """Who a user is, recognised now."""
+        found = await self.user_queries.find(account.name)
+        assert found is not None
+        return found.principal
+
+    async def facts(self, project_id: int) -> ProjectFacts:
+        """What requests in a project are judged by."""
+        found = await self.project_queries.facts_by_id(project_id)
+        assert found is not None
+        return found
 
     async def system_robot(self) -> Account:
         """A robot that may do everything in the system that robots may, and nothing in projects."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from longshore.access.models import Role
+from longshore.access.models import Principal, PrincipalKind, Role
 from longshore.database.connection import Transaction
 from longshore.database.statement import Statement
+from longshore.groups.models import GroupType, NewGroup
 from longshore.identity.token_secret import is_access_token
 from tests.integration.api.conftest import PASSWORD, Account
 
@@ -251,3 +252,18 @@ async def test_there_are_a_hundred_at_most(world: World) -> None:
     await world.database.write(write)
     answer = await (await world.client(owner)).post(TOKENS, json={"name": "more", "duration": 1})
     assert (answer.status_code, "100" in answer.json()["errors"][0]["message"]) == (400, True)
+
+
+async def test_a_group_change_ends_logins(world: World) -> None:
+    """Whoever joins or leaves a group logs in anew: the access token and the session of before are over."""
+    owner = await world.user("dora")
+    token = await world.client(await _token(world, owner))
+    principal = Principal(PrincipalKind.USER, owner.id, "dora", sysadmin=False, access_version=1)
+    session = await world.sessions.begin(principal, "10.0.0.1")
+    assert (await token.get("/users/current")).status_code == 200
+    assert await world.sessions.find(session) == principal
+    group_id = await world.groups.create(NewGroup(GroupType.OIDC, "developers"), actor="admin")
+    assert await world.groups.set_groups_of(owner.id, [group_id], actor="oidc")
+    world.access.forget()
+    assert (await token.get("/users/current")).status_code == 401
+    assert await world.sessions.find(session) is None

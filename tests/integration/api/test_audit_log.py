@@ -149,6 +149,33 @@ async def test_whose_projects(world: World, admin: Account) -> None:
         assert _told(await (await world.client(await world.user())).get(path)) == []
 
 
+async def test_pages_of_several_projects(world: World) -> None:
+    """Page by page, all at once, and filtered, the entries of several projects are the same ones in the same order."""
+    first, second = await world.team(), await world.team()
+    reader = first.members[Role.PROJECT_ADMIN]
+    await world.projects.add_member(second.id, reader.id, Role.PROJECT_ADMIN)
+    for number in range(230):
+        team = (first, second)[number % 2]
+        await _tell(world, EventKind.PROJECT_UPDATED, team.id, changed=[str(number)], actor="admin")
+    await world.audit()
+    client = await world.client(reader)
+    whole = await client.get("/auditlog-exts?page_size=0")
+    ids = [entry["id"] for entry in whole.json()]
+    assert ids == sorted(ids, reverse=True)
+    assert len(ids) == int(whole.headers["x-total-count"]) > 230
+    paged: list[int] = []
+    path: str | None = "/auditlog-exts?page_size=100&sort=-op_time"
+    while path:
+        answer = await client.get(path)
+        paged += [entry["id"] for entry in answer.json()]
+        following = [link for link in answer.headers.get("link", "").split(" , ") if 'rel="next"' in link]
+        path = following[0].partition("<")[2].partition(">")[0].removeprefix("/api/v2.0") if following else None
+    assert paged == ids
+    filtered = (await client.get("/auditlog-exts?page_size=0&q=operation={create update}")).json()
+    assert [entry["id"] for entry in filtered] == ids
+    assert (await client.get("/auditlog-exts?page=9&page_size=100")).json() == []
+
+
 async def test_event_types(world: World, admin: Account) -> None:
     """The types are told, Harbor's first, in the contract's form."""
     types = (await (await world.client(admin)).get("/auditlog-exts/events")).json()

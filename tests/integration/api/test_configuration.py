@@ -47,7 +47,6 @@ async def test_everything_is_shown(world: World, admin: Account) -> None:
     answer = await client.get(_PATH)
     shown = answer.json()
     visible = {name: item for name, item in ITEMS.items() if not item.secret and not item.hidden}
-    assert shown.pop("scan_all_policy") == {"type": "none"}
     assert shown == {name: {"value": item.default, "editable": True} for name, item in visible.items()}
     assert '"read_only":{"value":false,"editable":true}' in answer.text
     assert '"ldap_url":{"value":"","editable":true}' in answer.text
@@ -178,6 +177,22 @@ async def test_fixed_by_the_operator(world: World) -> None:
     with pytest.raises(Exception, match="CONFIG_OVERWRITE_JSON") as refused:
         await service.update({"session_timeout": 5}, actor="admin", source="")
     assert getattr(refused.value, "status", None) == 403
+
+
+async def test_fixed_items_are_stored(world: World) -> None:
+    """A start stores what is fixed, once, so that every process and transaction finds it; secrets sealed as ever."""
+    service = await _service(
+        world, quota_per_project_enable=False, pull_count_update_disable=True, uaa_client_secret="hush"
+    )
+    await service.keep_fixed()
+    await service.keep_fixed()
+    stored = await _stored(world)
+    assert stored.pop("uaa_client_secret") != '"hush"'
+    assert stored == {"quota_per_project_enable": "false", "pull_count_update_disable": "true"}
+    (event,) = await _events(world)
+    assert event["actor"] == "longshore"
+    world.configurations.forget()
+    assert (await world.configurations.current()).quota_per_project_enable is False
 
 
 async def test_read_only_mode(world: World, admin: Account) -> None:

@@ -126,7 +126,8 @@ async def test_events_of_groups(world: World, admin: Account) -> None:
     assert added == ("member.added", project_id, member)
     assert await world.groups.set_groups_of(dora.id, [group_id, 4711], actor="oidc")
     assert not await world.groups.set_groups_of(dora.id, [group_id], actor="oidc")
-    joined = {"user_id": dora.id, "username": "dora", "changed": ["groups"], "sysadmin": False, "actor": "oidc"}
+    facts = {"changed": ["groups"], "sysadmin": False, "disabled": False, "actor": "oidc"}
+    joined = {"user_id": dora.id, "username": "dora", **facts}
     assert await log.new() == [("user.updated", None, joined)]
     await client.put(f"/usergroups/{group_id}", json={"group_name": "ops"})
     await client.put(f"/usergroups/{group_id}", json={"group_name": "ops"})

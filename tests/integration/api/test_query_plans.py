@@ -21,6 +21,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, Table
 
 import longshore
 import longshore.tables
+from longshore.audit.queries import newest_of
 from longshore.database.connection import Dialect
 from longshore.database.sqlite import connect
 from longshore.database.statement import Statement
@@ -40,12 +41,26 @@ COUNTED = {
     "identity.queries._LIST": "people are few, and only administrators see them",
     "projects.lists.NAMED": "those that somebody names by number are looked up one by one",
     "projects.lists._OWN_KEYS": "so are the private projects of a member",
+    "artifacts.lists.ALL_OF_PROJECT": "with `base=*` it is a filter, within one project",
+    "artifacts.lists.ALL_OF_REPOSITORY": "with `base=*` it is a filter, within one repository",
+    "artifacts.repository_queries.EVERYWHERE": "the sum over the numbers of all projects, for administrators",
+    "artifacts.repository_queries.FEW_IN_SIGHT": "the sum over the projects that the caller sees",
+    "artifacts.repository_queries.MANY_IN_SIGHT": "the sum over the projects that the caller sees",
+    "quotas.queries._LIST": "projects are counted in an index, for administrators",
     "robots.queries._PROJECT_LIST": "the robots of one project are few",
     "robots.queries._SYSTEM_LIST": "robots of the system are few",
+}
+# Lists that are never asked for unfiltered in their own order, and what is asked instead.
+ASKED_OTHERWISE = {
+    "audit.queries.IN_PROJECTS": "the newest of several projects are read by a statement of their own, tested below",
 }
 
 # Lists whose pages pass over more than they show, and why.
 WALKED = {
+    "artifacts.lists.ALL_OF_PROJECT": "with `base=*` it is a filter, within one project",
+    "artifacts.lists.ALL_OF_REPOSITORY": "with `base=*` it is a filter, within one repository",
+    "artifacts.lists.TAGS": "the tags of one artifact are few",
+    "artifacts.repository_queries.FEW_IN_SIGHT": "it is taken where few projects are in sight, here there are thousands",
     "audit.queries.IN_PROJECTS": "the log of several projects is read by time, past what belongs to others",
 }
 
@@ -239,7 +254,12 @@ async def _faults(databases: Databases, name: str, statement: Statement, paramet
             steps = _steps(connection, statement, parameters)
             return [f"{name}: {steps} steps; {_sqlite_plan(connection, statement, parameters)}"] * (steps > MOST_STEPS)
     async with _server(databases.url) as server:
-        return [f"{name}: {fault}" for fault in await _postgresql_faults(server, statement, parameters)]
+        faults = await _postgresql_faults(server, statement, parameters)
+        if faults:
+            # A table of so few rows is read as fast as an index of it: is there an index that leads to the page?
+            await server.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_bitmapscan = off")
+            faults = await _postgresql_faults(server, statement, parameters)
+        return [f"{name}: {fault}" for fault in faults]
 
 
 async def test_unfiltered_lists_read_their_page_only(databases: Databases, postgresql_server: str) -> None:
@@ -251,6 +271,8 @@ async def test_unfiltered_lists_read_their_page_only(databases: Databases, postg
             await _fill_postgresql(server)
     faults = []
     for name, items in LISTS.items():
+        if name in ASKED_OTHERWISE:
+            continue
         first, total, _ = items.statements(EVERYTHING)
         statements = {"first page": first, "total": total}
         if items.continues:
@@ -260,4 +282,9 @@ async def test_unfiltered_lists_read_their_page_only(databases: Databases, postg
             known |= {key: value for key, value in (("skipped", 0), ("length", 10)) if key in known}
             if name not in (COUNTED if which == "total" else WALKED):
                 faults += await _faults(databases, f"{name}, {which}", statement, known)
+    newest = {f"project_{number}": number + 1 for number in range(3)}
+    newest |= {"at": 2**62, "id": 2**62, "most": 10, "length": 10, "skipped": 0}
+    found = await _faults(databases, "the newest of several projects", newest_of(3), newest)
+    # What was read of each project is looked through, which isn't a table.
+    faults += [fault for fault in found if "SCAN newest" not in fault]
     assert not faults, "\n".join(faults)

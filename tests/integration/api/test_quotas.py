@@ -102,3 +102,16 @@ async def test_bad_updates(world: World, admin: Account, status: int, path: str,
     answer = await client.put(path, json=body)
     assert answer.status_code == status, answer.text
     assert await world.rows() == before
+
+
+async def test_copying_into_a_full_project(world: World, admin: Account, store: OpenedStore) -> None:
+    """A full project refuses a copy as DENIED, which tells it from a missing permission, and says what it may hold (1.5)."""
+    client, builder = await world.client(admin), Builder(world.database, store)
+    source_id, source = await world.project()
+    target_id, target = await world.project()
+    image = await builder.image(source_id, builder.layer(3_000), path="app", tags=["v1"])
+    nothing(await client.put(f"/quotas/{target_id}", json={"hard": {"storage": 1_000}}))
+    answer = await client.post(f"/projects/{target}/repositories/app/artifacts?from={source}/app@{image}")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "DENIED")
+    assert "will exceed the configured upper limit of 1000.0 B" in answer.json()["errors"][0]["message"]
+    assert (await client.get(f"/quotas/{target_id}")).json()["used"] == {"storage": 0}

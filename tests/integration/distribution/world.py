@@ -160,7 +160,7 @@ class World:
             listings=Listings(database),
             pull_log=PullLog(database, configurations),
             manifests=manifests,
-            pulls=PullCounter(database),
+            pulls=PullCounter(database, configurations),
             tags=Tags(database, periods),
             tokens=TokenEndpoint(access, tokens, sign_in, lifetime=lifetime),
             uploads=Uploads(database, self.store, blobs, periods),

@@ -14,6 +14,7 @@ from longshore.registry.reclaim import Reclaim
 from longshore.registry.repository_deletion import RepositoryDeletion
 from longshore.registry.tags import Tags
 from longshore.registry.undelete import Undelete
+from longshore.system.configuration import Configurations
 from tests.builders import World
 
 
@@ -189,7 +190,7 @@ async def test_pulls_count_for_their_repository(world: World) -> None:
     project = await world.project()
     await world.image(project, world.layer(), tags=["1"])
     manifest_id = await world.value("SELECT id FROM manifests")
-    pulls = PullCounter(world.database)
+    pulls = PullCounter(world.database, Configurations(world.database))
     pulls.add(manifest_id, "1")
     pulls.add(manifest_id, None)
     await pulls.flush()

@@ -12,6 +12,9 @@ from longshore.oci.digest import Digest
 from longshore.quotas.service import QuotaService
 from longshore.registry.deletion import ManifestDeletion
 from longshore.registry.errors import QuotaExceeded
+from longshore.system.configuration import Configurations
+from longshore.system.sealing import Sealing
+from longshore.system.service import ConfigurationService
 from tests.builders import World
 
 ALICE = {"actor": "alice", "reason": "test"}
@@ -144,3 +147,27 @@ async def test_deletion_relieves_a_full_project_at_once(world: World) -> None:
     used, stored = await world.usage(project_id)
     assert (used, stored > 4_000) == (0, True)
     await world.upload(project_id, world.layer(100))
+
+
+async def test_operator_fixes_the_switch(world: World) -> None:
+    """What the operator has fixed is what the ledger goes by from the start on; where nothing is fixed nothing changes."""
+    project_id = await world.project(quota_bytes=1_000)
+    await _switch(world, "true")
+    await _fix(world, {"quota_per_project_enable": False})
+    await world.upload(project_id, world.layer(5_000))
+    await _fix(world, {})
+    await _fix(world, {"self_registration": True})
+    await world.upload(project_id, world.layer(6_000))
+    await _fix(world, {"quota_per_project_enable": True})
+    with pytest.raises(QuotaExceeded):
+        await world.uploads.start(project_id, "app")
+
+
+async def _fix(world: World, overwritten: dict[str, bool]) -> None:
+    configurations = Configurations(world.database, overwritten)
+    service = ConfigurationService(world.database, configurations, Sealing(b"k" * 32, "test"), has_people=_has_people)
+    await service.keep_fixed()
+
+
+async def _has_people() -> bool:
+    return False

@@ -9,7 +9,7 @@ import pytest
 
 from longshore import probes
 from longshore.oci.errors import ServiceUnavailable
-from longshore.probes import Probe
+from longshore.probes import Probe, Refreshed
 
 
 class Component:
@@ -59,3 +59,24 @@ async def test_what_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) ->
     component.gate.set()
     await asyncio.sleep(0.02)
     assert await probe.state() == "healthy"
+
+
+async def test_states_are_refreshed_after_ten_seconds() -> None:
+    """However often it is asked, components are at most every ten seconds; then what is wrong shows."""
+    asked, now, state = 0, 100.0, "healthy"
+
+    async def ask() -> dict[str, str]:
+        nonlocal asked
+        asked += 1
+        return {"database": state}
+
+    states = Refreshed(ask, clock=lambda: now).states
+    for _ in range(5):
+        assert list(await asyncio.gather(states(), states())) == [{"database": "healthy"}] * 2
+    assert asked == 1
+    state = "away"
+    now += 9.9
+    assert await states() == {"database": "healthy"}
+    now += 0.2
+    assert await states() == {"database": "away"}
+    assert asked == 2

@@ -34,7 +34,10 @@ ALWAYS_SHOWN |= {("Quota", "hard"), ("Quota", "used")}
 OURS_SHOWN = {("Quota", "trash"), ("UserResp", "disabled")}
 OURS_READ: dict[tuple[str, str], dict[str, Any]] = {("RobotSec", "grace_seconds"): {"type": "integer"}}
 # Documents of operations that only we have.
-OURS_ALONE = {"AccessToken", "AccessTokenCreated", "AccessTokenReq", "UserDisabledFlag"}
+OURS_ALONE = {
+    *("AccessExplanation", "AccessQuestion", "AskedPrincipal", "Membership", "NamedPrincipal"),
+    *("AccessToken", "AccessTokenCreated", "AccessTokenReq", "UserDisabledFlag"),
+}
 # What the request of a name that two definitions would have is called here.
 READ_AS = {
     "AccessReq": "Access",

@@ -58,6 +58,8 @@ def test_harbors_types() -> None:
         (_event("project.deleted", repositories=2), [("delete_project", "demo")]),
         (_event("member.added", username="erik", role="guest"), [("create_member", "erik")]),
         (_event("member.removed", username="erik", role="guest"), [("delete_member", "erik")]),
+        (_event("member.added", username="", group="devs", role="guest"), [("create_member", "devs")]),
+        (_event("group.deleted", None, group="devs", type="oidc"), [("delete_group", "devs")]),
         (_event("user.updated", None, username="erik", changed=["email"]), [("update_user", "erik")]),
         (_event("user.logged_in", None, username="erik", success=False), [("login_user", "erik")]),
         (_event("robot.created", name="ci", level="project"), [("create_robot", "demo+ci")]),

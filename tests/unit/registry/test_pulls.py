@@ -7,6 +7,7 @@ from longshore.database.connection import Dialect
 from longshore.database.errors import ForeignKeyViolation
 from longshore.database.statement import Statement
 from longshore.registry.pulls import PullCounter
+from longshore.system.configuration import Configuration
 
 
 class Purging:
@@ -35,10 +36,17 @@ class Purging:
         return result
 
 
+class Unchanged:
+    """A configuration that nobody has changed."""
+
+    async def current(self) -> Configuration:
+        return Configuration()
+
+
 async def test_a_manifest_that_is_being_purged_costs_the_others_no_pull() -> None:
     """Pulls are counted in batches; one manifest that goes meanwhile must neither stop the counter nor the batch."""
     database = Purging()
-    counter = PullCounter(database)  # type: ignore[arg-type]  # writing is all that the counter does
+    counter = PullCounter(database, Unchanged())  # type: ignore[arg-type]  # writing is all that the counter does
     for manifest_id in (1, 2, 3, 3):
         counter.add(manifest_id, None)
     await counter.flush()

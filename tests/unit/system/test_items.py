@@ -24,7 +24,7 @@ def test_documents_have_the_items() -> None:
     taken = [name for name, item in ITEMS.items() if not item.hidden]
     assert sorted(documents.Configurations.__struct_fields__) == sorted(taken)
     shown = [name for name in taken if not ITEMS[name].secret]
-    assert sorted(documents.ConfigurationsResponse.__struct_fields__) == sorted([*shown, "scan_all_policy"])
+    assert sorted(documents.ConfigurationsResponse.__struct_fields__) == sorted(shown)
     assert len(ITEMS) == 60
 
 
@@ -113,7 +113,7 @@ def test_overwritten_by_the_operator() -> None:
     fixed = {"read_only": True, "pull_audit_log_disable": True}
     assert overwritten_items(load_settings(environment=harbors)) == fixed
     assert overwritten_items(load_settings(environment={})) == {}
-    for text in ('{"token_expiration": 0}', '{"auth_mode": "ldap_auth"}'):
+    for text in ('{"token_expiration": 0}', '{"auth_mode": "ldap_auth"}', '{"skip_audit_log_database": true}'):
         with pytest.raises(SettingsError, match="LONGSHORE_CONFIG_OVERWRITE_JSON"):
             overwritten_items(load_settings(environment={"CONFIG_OVERWRITE_JSON": text}))
     for text in ("[]", "{", '"secret-word"'):
