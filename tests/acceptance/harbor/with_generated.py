@@ -378,7 +378,8 @@ def scenario_system() -> None:
     assert api(harbor.PingApi).get_ping() == "Pong"
     assert api(harbor.HealthApi).get_health().status == "healthy"
     assert api(harbor.SysteminfoApi).get_system_info().harbor_version.startswith("v")
-    assert api(harbor.SysteminfoApi).get_volumes().storage[0].total > 0
+    # An object store has no size.
+    assert all(one.total > one.free > 0 for one in api(harbor.SysteminfoApi).get_volumes().storage or ())
     assert len(api(harbor.PermissionsApi).get_permissions().system) == 70
     statistic = api(harbor.StatisticApi).get_statistic()
     assert statistic.total_project_count >= 1
