@@ -6,6 +6,7 @@ Their scenarios are in the folder `harbor`: each resource created, listed, filte
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -19,6 +20,8 @@ from tests.acceptance.server import Registry
 SCRIPTS = Path(__file__).with_name("harbor")
 CLIENTS = TOOLS / "harbor-clients"
 PYTHON = CLIENTS / "python" / "bin" / "python"
+_BESIDE = Path(__file__).parents[2].with_name("shared") / "reference" / "harbor-api-v2.0.yaml"
+CONTRACT = Path(os.environ.get("HARBOR_CONTRACT", _BESIDE))
 
 
 def scenarios(script: str) -> list[str]:
@@ -56,6 +59,9 @@ def require(path: Path, what: str) -> None:
 @pytest.mark.parametrize("scenario", scenarios("with_generated.py"))
 def test_generated_client(server: Registry, seeded: str, scenario: str) -> None:
     """The client that the OpenAPI generator makes from Harbor's contract works through every resource."""
+    if PYTHON.exists() and not CONTRACT.exists():
+        # Harbor's document isn't ours to ship, so a machine may have everything else and no document to make a client from.
+        pytest.skip(f"Harbor's contract isn't at {CONTRACT}: set HARBOR_CONTRACT and run .ci/install-tools again")
     require(CLIENTS / "generated" / "v2_swagger_client", "the client generated from Harbor's contract")
     run(str(PYTHON), "with_generated.py", server, seeded, scenario, PYTHONPATH=str(CLIENTS / "generated"))
 
