@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import machine, pulling, reading, report, signing_in, starting, writing
+from bench import listing, machine, pulling, reading, report, signing_in, starting, writing
 from bench.choosing import one_of_each_database, one_of_each_store, pushable
 from bench.content import Corpus
 from bench.gate import check_gate
@@ -36,6 +36,8 @@ _TITLES = {
     "W4": "W4: image pulls (CPU for each GB)",
     "W5": "W5: large pushes (CPU for each GB)",
     "W6": "W6: CI storm, images of two 1 KiB blobs, 64 clients",
+    "W7": "W7: lists of the distribution protocol",
+    "W9": "W9: lists of a portal, 64 connections",
     "W12": "W12: start and idle",
 }
 _SERVERS = [configuration.name for configuration in CONFIGURATIONS] + [kind.name for kind in PEERS]
@@ -197,6 +199,8 @@ def _workloads(bench: Bench, corpus: Corpus, size: Size) -> dict[str, Callable[[
         "W4": lambda: pulling.pulls(bench, corpus),
         "W5": lambda: writing.large_pushes(bench, size),
         "W6": lambda: writing.storm(bench, corpus),
+        "W7": lambda: listing.distribution_lists(bench, corpus),
+        "W9": lambda: listing.portal_lists(bench, corpus),
         "W12": lambda: starting.starts(bench, corpus),
     }
 

@@ -18,7 +18,7 @@ function init(arguments)
   for line in io.lines(arguments[1]) do
     local method, path, authorization = line:match("^(%S+)\t(%S+)\t(.+)$")
     local headers = {
-      ["Accept"] = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
+      ["Accept"] = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, application/json"
     }
     if authorization ~= "-" then headers["Authorization"] = authorization end
     if method == "POST" then
