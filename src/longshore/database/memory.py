@@ -57,6 +57,7 @@ class Remembered(Generic[Key, Value]):
         self._clock = clock
         self._entries: dict[Key, _Entry[Value]] = {}
         self._loads: dict[Key, asyncio.Task[Value | None]] = {}
+        self._loads_forgotten = 0
 
     def at_hand(self, key: Key) -> Value | None:
         """The value if there is a copy that is at most `fresh_seconds` old; nothing is loaded."""
@@ -80,14 +81,17 @@ class Remembered(Generic[Key, Value]):
         Raises:
             ServiceUnavailable: the database is away.
         """
-        asked_at = self._clock()
+        asked_at, forgotten = self._clock(), self._loads_forgotten
         value = await self._load(key)
-        self._keep(key, value, asked_at)
+        if forgotten == self._loads_forgotten:
+            self._keep(key, value, asked_at)
         return value
 
     def forget(self) -> None:
-        """Drops every copy."""
+        """Drops every copy. What is being loaded at this moment serves nobody else: it may be older than a change."""
         self._entries.clear()
+        self._loads.clear()
+        self._loads_forgotten += 1
 
     async def _shared(self, key: Key, entry: _Entry[Value] | None) -> Value | None:
         load = self._loads.get(key)
@@ -99,7 +103,8 @@ class Remembered(Generic[Key, Value]):
         return await asyncio.shield(load)
 
     def _loaded(self, key: Key, load: asyncio.Task[Value | None]) -> None:
-        del self._loads[key]
+        if self._loads.get(key) is load:
+            del self._loads[key]
         if not load.cancelled():
             load.exception()  # Looked at, so that nobody complains when all who waited have gone away.
 

@@ -132,6 +132,22 @@ async def test_slow_answer_does_not_replace_a_newer_one() -> None:
     assert await source.memory.get("a") == 2
 
 
+async def test_what_is_loaded_while_all_is_forgotten_serves_nobody_else() -> None:
+    """Who asks after a change doesn't get what somebody had asked for before it, neither then nor later."""
+    source = Source()
+    source.gate.clear()
+    before = asyncio.create_task(source.memory.get("a"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    source.values["a"] = 2
+    source.memory.forget()
+    after = asyncio.create_task(source.memory.get("a"))
+    await asyncio.sleep(0)
+    source.gate.set()
+    assert (await before, await after) == (1, 2)
+    assert await source.memory.get("a") == 2
+
+
 async def test_bound() -> None:
     """Only so many are kept; `forget` drops them all."""
     source = Source()
