@@ -56,8 +56,12 @@ def portal_lists(bench: Bench, corpus: Corpus) -> Iterable[Case]:
     repositories = [one.repository.partition("/")[2].replace("/", "%252F") for one in hot]
     below = f"/api/v2.0/projects/{PROJECT}"
     of_repositories = [f"{below}/repositories/{name}/artifacts?page_size=15&{_SHOWN}" for name in repositories]
-    # The newest are the thousand artifacts that have a hundred tags each, which no page of a portal is made for.
-    pages = {15: range(101, 201), 100: range(16, 116)}
+    # The newest are those of the repository with many tags, a hundred each, which no page of a portal is made for.
+    crowd = sum(1 for _ in corpus.scale.crowd())
+    pages = {
+        size: range(crowd // size + 2, min(crowd // size + 102, (crowd + corpus.scale.count) // size + 1))
+        for size in (15, 100)
+    }
     for key, title, paths in (
         ("repository-15", "15 artifacts of a repository", of_repositories),
         (
