@@ -28,6 +28,11 @@ _TEMPLATE = "longshore_template"
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """A PostgreSQL server with a migrated template database, once for all tests."""
+    yield from server_with_template()
+
+
+def server_with_template() -> Iterator[str]:
+    """Starts such a server, and ends it when the iterator does; skips, or fails in CI, where there is no PostgreSQL."""
     try:
         running = server()
         url = running.__enter__()

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -15,13 +15,19 @@ from structlog.testing import capture_logs
 from longshore.config import Settings, SettingsError
 from longshore.preparation import prepare
 from longshore.system.connections import Kind, Share
-from tests.conftest import _TEMPLATE
+from tests.conftest import _TEMPLATE, server_with_template
 from tests.databases import postgresql_database
 
 KEY = b"k" * 32
 KINDS: tuple[Kind, ...] = ("api", "worker")
 # What the server of the tests allows: 100, of which 3 are kept for superusers.
 ALLOWED = 97
+
+
+@pytest.fixture(scope="module")
+def postgresql_server() -> Iterator[str]:
+    """A server of these tests' own: what other tests have open isn't counted here."""
+    yield from server_with_template()
 
 
 @asynccontextmanager
