@@ -344,6 +344,10 @@ def scenario_configuration() -> None:
     configuration.update_configurations(harbor.Configurations(banner_message="hello", session_timeout=90))
     changed = configuration.get_configurations()
     assert (changed.banner_message.value, changed.session_timeout.value) == ("hello", 90)
+    for _ in range(50):  # every process knows it within two seconds
+        if api(harbor.SysteminfoApi).get_system_info().banner_message == "hello":
+            break
+        time.sleep(0.1)
     assert api(harbor.SysteminfoApi).get_system_info().banner_message == "hello"
     refused(400, configuration.update_configurations, harbor.Configurations(session_timeout=-1))
     put_back = harbor.Configurations(banner_message="", session_timeout=before.session_timeout.value)
