@@ -18,7 +18,6 @@ from longshore.api.documents.usergroup import (
     shown_group,
 )
 from longshore.api.lists import answer_list
-from longshore.api.paging import Listing
 from longshore.api.request import APIRequest, parse_id
 from longshore.api.serialising import answer, created, empty
 from longshore.groups.models import Group, GroupType, NewGroup
@@ -71,8 +70,8 @@ class UserGroupController(Controller):
             raise Unprocessable("groupname in query is required")
         await request.services.access.authorise_login(request.caller)
         groups, total = await request.services.group_queries.search(name, page.size or _MOST_HITS)
-        headers = request.page_headers(page, Listing(groups, total))
-        return answer([found_group(group) for group in groups], headers=headers)
+        # No links: what is found comes first, whatever page is asked for.
+        return answer([found_group(group) for group in groups], headers={"X-Total-Count": str(total)})
 
     @get("/{group_id:str}", operation_id="getUserGroup")
     async def get_group(self, request: APIRequest, group_id: FromPath[str]) -> Response[UserGroup]:
