@@ -135,6 +135,10 @@ class AccessService:
         account = await self._account_of(principal)
         if account is None:
             return Visibility(public=False)
+        own = await self._own_projects_with(principal, account, permission)
+        return own if account.limit is None else _within(own, account.limit, permission)
+
+    async def _own_projects_with(self, principal: Principal, account: Account, permission: Permission) -> Visibility:
         if account.sysadmin:
             return Visibility(everything=True)
         if account.grants is not None:
@@ -439,6 +443,14 @@ def _account_key(principal: Principal) -> _AccountKey:
 
 async def _recall(memory: Remembered[_Key, _Value], key: _Key, *, recent: bool) -> _Value | None:
     return await (memory.fresh(key) if recent else memory.get(key))
+
+
+def _within(own: Visibility, limit: Grants, permission: Permission) -> Visibility:
+    """What an access token leaves of the projects in which its owner has the permission."""
+    if permission in limit.everywhere:
+        return own
+    named = frozenset(project_id for project_id, held in limit.projects if permission in held)
+    return Visibility(public=False, project_ids=named if own.everything else own.project_ids & named)
 
 
 def _nowhere(name: ProjectName) -> ProjectFacts:
