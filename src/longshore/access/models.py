@@ -121,6 +121,7 @@ class Principal:
     """Somebody who was recognised; `access_version` is what it was then (see `AccessService.authorise`).
 
     `token_id` is the access token that a person came with, 0 for none: what such a token may is asked for with each request.
+    `limited` tells that it may not all that the person may.
     """
 
     kind: PrincipalKind
@@ -129,6 +130,7 @@ class Principal:
     sysadmin: bool
     access_version: int
     token_id: int = 0
+    limited: bool = False
 
     @property
     def actor(self) -> str:

@@ -111,7 +111,11 @@ class RobotController(Controller):
         number, services, document = parse_id(robot_id, "robot_id"), request.services, request.document(RobotSecReq)
         await authorise_robot(services.access, services.robot_queries, request.caller, ROBOT_UPDATE, number)
         secret = await services.robots.refresh_secret(
-            number, document.secret, grace_seconds=document.grace_seconds or 0, actor=request.actor
+            number,
+            document.secret,
+            grace_seconds=document.grace_seconds or 0,
+            editor_grants=await _own_grants(request),
+            actor=request.actor,
         )
         return answer(RobotSec(secret=secret or ""))
 

@@ -131,8 +131,6 @@ class UserController(Controller):
         number, document = parse_id(user_id, "user_id"), request.document(UserSysAdminFlag)
         principal = request.caller.principal
         await request.services.access.authorise_system(request.caller, USER_UPDATE)
-        # What makes administrators is no permission that an access token can be limited to.
-        await request.services.access.authorise_token(request.caller, None)
         await request.services.users.set_sysadmin(number, sysadmin=bool(document.sysadmin_flag), by=principal)
         return empty()
 

@@ -55,7 +55,7 @@ _ACCOUNT = Statement(
     """
 )
 _USED = Statement("UPDATE access_tokens SET used_at = {now} WHERE id = :id")
-_OWNER = Statement("SELECT username, access_version FROM users WHERE id = :id AND deleted_at IS NULL FOR SHARE")
+_OWNER = Statement("SELECT username, access_version FROM users WHERE id = :id AND deleted_at IS NULL FOR NO KEY UPDATE")
 # A name is free again when the token that had it is over.
 _REMOVE_OVER = Statement(
     """
@@ -179,9 +179,15 @@ class AccessTokens:
             # Nobody guesses one: it is a machine with an old one, and its owner's password isn't to be slowed down for it.
             raise WrongCredentials(repeated=True)
         await self._note_use(row["token_id"], row["unused"])
-        sysadmin = bool(row["sysadmin"]) and row["scope"] is None
+        limited = row["scope"] is not None
         return Principal(
-            PrincipalKind.USER, row["id"], row["username"], sysadmin, row["access_version"], row["token_id"]
+            PrincipalKind.USER,
+            row["id"],
+            row["username"],
+            sysadmin=bool(row["sysadmin"]) and not limited,
+            access_version=row["access_version"],
+            token_id=row["token_id"],
+            limited=limited,
         )
 
     async def account(self, user_id: int, token_id: int) -> Account | None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Use cases of people: one transaction each, with its event.
 
-Whatever changes what an account may do raises its `access_version`. Robots may be given the right to change users, but not to
-rule over those who rule: see `_refuse_robot`.
+Whatever changes what an account may do raises its `access_version`. Robots and limited access tokens may be given the right to
+change users, but not to rule over those who rule: see `_require_whole_person`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class UserService:
             Conflict: the name or the email address is taken.
         """
         if user.sysadmin:
-            _refuse_robot(by)
+            _require_whole_person(by)
         check_new_user(user)
         password_hash = await self._passwords.hash(user.password)
 
@@ -197,7 +197,7 @@ class UserService:
             Denied: the first administrator stays one; robots neither make administrators nor unmake them.
             NotFound: there is no such user.
         """
-        _refuse_robot(by)
+        _require_whole_person(by)
         if user_id == ADMIN_ID and not sysadmin:
             raise Denied("The first administrator stays one.")
 
@@ -249,10 +249,16 @@ async def tell_groups_changed(transaction: Transaction, user_id: int, *, actor: 
     await _tell_update(transaction, user_id, row, actor, ["groups"])
 
 
-def _refuse_robot(by: Principal) -> None:
-    """Keeps robots from ruling: one that may change users could otherwise make itself the registry's owner in two requests."""
-    if by.kind is PrincipalKind.ROBOT:
-        raise Denied("Robots can't make or change system administrators. Log in as a person for this.")
+def _require_whole_person(by: Principal) -> None:
+    """Keeps robots and limited access tokens from ruling.
+
+    One that may change users could otherwise make itself, or another account, the registry's owner in two requests.
+    """
+    if by.kind is PrincipalKind.ROBOT or by.limited:
+        raise Denied(
+            "Robots and limited access tokens can't make or change system administrators. Log in as a person, by password or"
+            " with a token that isn't limited."
+        )
 
 
 async def _lock(transaction: Transaction, user_id: int, by: Principal) -> Row:
@@ -260,7 +266,7 @@ async def _lock(transaction: Transaction, user_id: int, by: Principal) -> Row:
     if row is None:
         raise _missing(user_id)
     if row["sysadmin"]:
-        _refuse_robot(by)
+        _require_whole_person(by)
     return row
 
 

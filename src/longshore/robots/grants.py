@@ -83,7 +83,7 @@ def check_grants(grants: Iterable[RobotGrant], project: ProjectName | None) -> N
 
 
 def check_delegation(wanted: Grants, own: Grants) -> None:
-    """Accepts what a robot that makes a robot has itself.
+    """Accepts what a robot, or a limited access token, that makes or changes a robot has itself.
 
     Raises:
         Denied: it wants to give more than it has.
@@ -93,7 +93,7 @@ def check_delegation(wanted: Grants, own: Grants) -> None:
         exceeding |= permissions - own.of_project(project_id)
     if exceeding:
         names = ", ".join(sorted(str(permission) for permission in exceeding))
-        raise Denied(f"A robot can't give what it doesn't have: {names[:500]}.")
+        raise Denied(f"Robots and limited access tokens can't give what they don't have: {names[:500]}.")
 
 
 def resolve(grants: Iterable[RobotGrant], project_ids: Mapping[str, int]) -> Grants:

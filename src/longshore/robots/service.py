@@ -25,6 +25,7 @@ from longshore.robots.grants import (
     check_grants,
     check_new_robot,
     effective,
+    from_json,
     resolve,
     to_json,
 )
@@ -183,6 +184,8 @@ class RobotService:
             check_grants(grants, None if row["project"] is None else ProjectName(row["project"]))
             resolved = await _resolve(transaction, grants)
             if editor_grants is not None:
+                # Also what it has: a robot that is let in again may all that.
+                check_delegation(_held(row), editor_grants)
                 check_delegation(effective(resolved, RobotLevel(row["level"])), editor_grants)
             values: dict[str, Any] = {
                 "description": description,
@@ -198,7 +201,13 @@ class RobotService:
         await self._database.write(write)
 
     async def refresh_secret(
-        self, robot_id: int, secret: str | None = None, *, grace_seconds: int = 0, actor: str = _ITSELF
+        self,
+        robot_id: int,
+        secret: str | None = None,
+        *,
+        grace_seconds: int = 0,
+        editor_grants: Grants | None = None,
+        actor: str = _ITSELF,
     ) -> str | None:
         """Replaces the secret: by the given one, or by a new one that is told this once.
 
@@ -207,6 +216,7 @@ class RobotService:
 
         Raises:
             BadRequest: the given one is too weak, or the grace period isn't acceptable.
+            Denied: whoever knows the new one could do more than the editor, a robot or a limited access token, may.
             NotFound: there is no such robot.
         """
         if secret:
@@ -217,6 +227,8 @@ class RobotService:
 
         async def write(transaction: Transaction) -> None:
             row = await _lock(transaction, robot_id)
+            if editor_grants is not None:
+                check_delegation(_held(row), editor_grants)
             await transaction.execute(_SET_SECRET, id=robot_id, secret_hash=secret_hash, grace=grace_seconds)
             grace = {"grace_seconds": grace_seconds} if grace_seconds else {}
             await _tell(transaction, EventKind.ROBOT_UPDATED, robot_id, row, actor, changed=["secret"], **grace)
@@ -238,6 +250,10 @@ class RobotService:
             await _tell(transaction, EventKind.ROBOT_DELETED, robot_id, row, actor)
 
         await self._database.write(write)
+
+
+def _held(row: Row) -> Grants:
+    return effective(from_json(row["permissions"]), RobotLevel(row["level"]))
 
 
 async def _lock(transaction: Transaction, robot_id: int) -> Row:

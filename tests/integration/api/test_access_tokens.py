@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from longshore.access.models import Principal, PrincipalKind, Role
+from longshore.access.models import REPOSITORY_PULL, Principal, PrincipalKind, Role
 from longshore.database.connection import Transaction
 from longshore.database.statement import Statement
 from longshore.groups.models import GroupType, NewGroup
 from longshore.identity.token_secret import is_access_token
+from longshore.robots.models import RobotGrant
 from tests.integration.api.conftest import PASSWORD, Account
 
 if TYPE_CHECKING:
@@ -130,6 +131,41 @@ async def test_limited_token_of_an_administrator(world: World, admin: Account) -
     assert (await client.post("/robots", json=robot)).status_code == 403
     robot["permissions"] = [_in(name, "repository:pull")]
     assert (await client.post("/robots", json=robot)).status_code == 201
+
+
+async def test_a_limited_token_rules_over_nobody(world: World, admin: Account) -> None:
+    """It may be given to change users, but makes no administrator, and changes none; an unlimited one is its owner."""
+    somebody, ruler = await world.user(), await world.user()
+    whole = await world.client(await _token(world, admin, name="whole"))
+    assert (await whole.put(f"/users/{ruler.id}/sysadmin", json={"sysadmin_flag": True})).status_code == 200
+    limited = await world.client(await _token(world, admin, _in("/", "user:update", "user:read", "user:delete")))
+    for method, path, body in (
+        ("PUT", f"/users/{somebody.id}/sysadmin", {"sysadmin_flag": True}),
+        ("PUT", f"/users/{ruler.id}/sysadmin", {"sysadmin_flag": False}),
+        ("PUT", f"/users/{ruler.id}/password", {"new_password": "Another-1-password"}),
+        ("PUT", f"/users/{ruler.id}/disabled", {"disabled": True}),
+        ("DELETE", f"/users/{ruler.id}", None),
+    ):
+        assert (await limited.request(method, path, json=body)).status_code == 403, path
+    shown = [(await whole.get(f"/users/{account.id}")).json() for account in (somebody, ruler)]
+    assert [each["sysadmin_flag"] for each in shown] == [False, True]
+    path = f"/users/{somebody.id}/password"
+    assert (await limited.put(path, json={"new_password": "Another-1-password"})).status_code == 200
+
+
+async def test_a_limited_token_gets_no_secret_of_a_stronger_robot(world: World, admin: Account) -> None:
+    """It changes robots that may no more than it, so that it can't act as another one."""
+    team = await world.team()
+    owner = team.members[Role.PROJECT_ADMIN]
+    robot = await world.robot(RobotGrant(team.name, frozenset({REPOSITORY_PULL})), project=team.name)
+    weak = await world.client(await _token(world, owner, _in(team.name, "robot:update", "robot:read"), name="weak"))
+    shown = (await weak.get(f"/robots/{robot.id}")).json()
+    assert (await weak.patch(f"/robots/{robot.id}", json={})).status_code == 403
+    assert (await weak.put(f"/robots/{robot.id}", json={**shown, "disable": True})).status_code == 403
+    assert (await (await world.client(robot)).get(f"/projects/{team.name}/repositories")).status_code != 401
+    strong = _in(team.name, "robot:update", "robot:read", "repository:pull")
+    client = await world.client(await _token(world, owner, strong, name="strong"))
+    assert (await client.patch(f"/robots/{robot.id}", json={})).status_code == 200
 
 
 async def test_creating_projects_by_a_limited_token(world: World) -> None:
