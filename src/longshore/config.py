@@ -184,12 +184,12 @@ class Settings(BaseSettings):
     def _database(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or value.get_secret_value() == "":
             return None
-        url = urlsplit(value.get_secret_value())
-        if url.scheme not in {"postgresql", "postgres"}:
+        scheme, _, rest = value.get_secret_value().partition("://")
+        if scheme.lower() not in {"postgresql", "postgres"}:
             raise ValueError("must begin with postgresql:// (leave it out for SQLite in the data directory)")
         try:
-            # Several servers stand side by side, with commas between them.
-            for server in url.netloc.rpartition("@")[2].split(","):
+            # Several servers stand side by side, with commas between them; newer Pythons take such a list for no host.
+            for server in re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[2].split(","):
                 urlsplit(f"//{server}").port  # noqa: B018 - reading it is what checks it
         except ValueError:
             # The parser's own words would repeat a piece of the password.
