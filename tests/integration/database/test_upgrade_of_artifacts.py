@@ -6,15 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
-import sqlalchemy
-from alembic import command
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from longshore.database.migrate import configuration
 from longshore.registry.invariants import INVARIANTS
+from tests.upgrading import fill_first_schema, on_empty_database, upgrade
 
 _SIGNATURE = "sha256-" + "a" * 64 + ".sig"
 _SUBJECT = "sha256:" + "a" * 64
@@ -46,11 +42,8 @@ _RECOUNTS = [each for each in INVARIANTS if each.name.startswith(("artifact-", "
 
 def _upgrade(connection: Connection) -> dict[str, Any]:
     """From the first schema to the newest, and what is there then."""
-    command.upgrade(configuration(connection), "0001")
-    for statement in _FILL.split(";\n"):
-        if statement.strip():
-            connection.exec_driver_sql(statement)
-    command.upgrade(configuration(connection), "head")
+    fill_first_schema(connection, _FILL)
+    upgrade(connection)
 
     def rows(text: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in connection.exec_driver_sql(text).all()]
@@ -76,20 +69,7 @@ def _upgrade(connection: Connection) -> dict[str, Any]:
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 async def test_artifacts_are_listed_and_counted(tmp_path: Path, postgresql_server: str, dialect: str) -> None:
     """From the first release's schema, on both databases; the blobs are read by the worker later."""
-    if dialect == "sqlite":
-        engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'x.db'}")
-        with engine.connect() as connection:
-            found = _upgrade(connection)
-        engine.dispose()
-    else:
-        server = await asyncpg.connect(f"{postgresql_server}/postgres")
-        await server.execute("CREATE DATABASE artifacts")
-        await server.close()
-        url = sqlalchemy.make_url(f"{postgresql_server}/artifacts").set(drivername="postgresql+asyncpg")
-        async_engine = create_async_engine(url)
-        async with async_engine.connect() as async_connection:
-            found = await async_connection.run_sync(_upgrade)
-        await async_engine.dispose()
+    found = await on_empty_database(dialect, tmp_path, postgresql_server, _upgrade)
     assert len(_RECOUNTS) == 5
     assert found == {
         "violations": [],

@@ -6,14 +6,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
-import sqlalchemy
-from alembic import command
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from longshore.database.migrate import configuration
+from tests.upgrading import fill_first_schema, on_empty_database, upgrade
 
 _FILL = """
 INSERT INTO users (id, username, password_hash, created_at, updated_at) VALUES (5, 'maria', '!', 0, 0);
@@ -35,19 +31,16 @@ _MEMBERS = "SELECT id, project_id, user_id, group_id, name, role FROM project_me
 
 
 def _upgrade(connection: Connection) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    command.upgrade(configuration(connection), "0001")
-    for statement in _FILL.split(";\n"):
-        if statement.strip():
-            connection.exec_driver_sql(statement)
+    fill_first_schema(connection, _FILL)
     if connection.dialect.name == "sqlite":
-        command.upgrade(configuration(connection), "head")
+        upgrade(connection)
         connection.exec_driver_sql(
             "INSERT INTO project_members (project_id, user_id, role, created_at) VALUES (8, 6, 'guest', 0)"
         )
         # A number that was given out once isn't given out again, also by the table that was made anew.
         assert connection.exec_driver_sql("SELECT max(id) FROM project_members").scalar() == 23
         connection.exec_driver_sql("DELETE FROM project_members WHERE id = 23")
-    command.upgrade(configuration(connection), "head")
+    upgrade(connection)
     totals, members = connection.exec_driver_sql(_TOTALS).all(), connection.exec_driver_sql(_MEMBERS).all()
     return [tuple(row) for row in totals], [tuple(row) for row in members]
 
@@ -55,20 +48,7 @@ def _upgrade(connection: Connection) -> tuple[list[tuple[Any, ...]], list[tuple[
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 async def test_projects_and_members_are_counted(tmp_path: Path, postgresql_server: str, dialect: str) -> None:
     """Totals and names of members are right after the upgrade from the first release's schema."""
-    if dialect == "sqlite":
-        engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'x.db'}")
-        with engine.connect() as connection:
-            found = _upgrade(connection)
-        engine.dispose()
-    else:
-        server = await asyncpg.connect(f"{postgresql_server}/postgres")
-        await server.execute("CREATE DATABASE projects")
-        await server.close()
-        url = sqlalchemy.make_url(f"{postgresql_server}/projects").set(drivername="postgresql+asyncpg")
-        async_engine = create_async_engine(url)
-        async with async_engine.connect() as async_connection:
-            found = await async_connection.run_sync(_upgrade)
-        await async_engine.dispose()
+    found = await on_empty_database(dialect, tmp_path, postgresql_server, _upgrade)
     assert found == (
         [
             ("members.guest", 7, 2),
