@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 import structlog
@@ -16,7 +15,7 @@ import structlog
 from longshore.database.connection import Database, Transaction
 from longshore.events.models import EventKind
 from longshore.events.service import append
-from longshore.oci.errors import LongshoreError
+from longshore.registry.gathered import write_every
 from longshore.system.configuration import Configurations
 
 _log = structlog.get_logger("longshore.pulls")
@@ -56,20 +55,9 @@ class PullLog:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Writes what has gathered every few seconds, and once more at the end."""
-        late = False
-        while not stop.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._flush_seconds)
-            try:
-                await self.flush()
-                late = False
-            except LongshoreError as error:
-                # Said once, not with every attempt.
-                if not late:
-                    _log.warning("pulls not told yet", waiting=len(self._waiting), error=error.message)
-                late = True
-            except Exception:  # noqa: BLE001 - telling must go on when one attempt fails, whatever the reason
-                _log.exception("pulls not told yet", waiting=len(self._waiting))
+        await write_every(
+            self._flush_seconds, self.flush, stop, late_as="pulls not told yet", waiting=lambda: len(self._waiting)
+        )
 
     async def flush(self) -> None:
         """Writes what has gathered.

@@ -12,7 +12,7 @@ import structlog
 from longshore.database.connection import Database, Transaction
 from longshore.database.errors import ConstraintViolation
 from longshore.database.statement import Statement
-from longshore.oci.errors import LongshoreError
+from longshore.registry.gathered import write_every
 from longshore.system.configuration import Configurations
 
 _log = structlog.get_logger("longshore.pulls")
@@ -68,20 +68,9 @@ class PullCounter:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Writes what has gathered every few seconds, and once more at the end."""
-        late = False
-        while not stop.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._flush_seconds)
-            try:
-                await self.flush()
-                late = False
-            except LongshoreError as error:
-                # Said once, not with every attempt.
-                if not late:
-                    _log.warning("pulls not written yet", waiting=len(self._waiting), error=error.message)
-                late = True
-            except Exception:  # noqa: BLE001 - counting must go on when one attempt fails, whatever the reason
-                _log.exception("pulls not written yet", waiting=len(self._waiting))
+        await write_every(
+            self._flush_seconds, self.flush, stop, late_as="pulls not written yet", waiting=lambda: len(self._waiting)
+        )
 
     async def flush(self) -> None:
         """Writes what has gathered, in the order of ids so that two processes do not lock in a circle."""
