@@ -193,7 +193,7 @@ class AccessService:
             AuthenticationRequired: the caller is anonymous, or its account or token is dead.
         """
         if caller.principal.kind is PrincipalKind.ANONYMOUS:
-            raise AuthenticationRequired("Log in first, for example with docker login.")
+            raise AuthenticationRequired("Log in first: with a name and a password or secret, as docker login does.")
         await self._require_living(caller, scope="")
 
     async def authorise_catalog(self, caller: Caller) -> Visibility:

@@ -109,7 +109,10 @@ class ConfigurationService:
             wanted.get("auth_mode", ITEMS["auth_mode"].default) != ITEMS["auth_mode"].default
             and await self._has_people()
         ):
-            raise ItemInvalid("the auth mode cannot be modified as new users have been inserted into database")
+            raise ItemInvalid(
+                "the auth mode cannot be modified as new users have been inserted into database. Besides, this release serves"
+                " db_auth only."
+            )
         require_served(wanted)
         await self._database.write(lambda transaction: self._change(transaction, wanted, actor, source))
         self._configurations.forget()

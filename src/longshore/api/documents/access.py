@@ -85,7 +85,9 @@ def parse_question(asked: AccessQuestion) -> Question:
         Unprocessable: resource or action is missing, or there is no such permission.
         BadRequest: its parts don't fit together.
     """
-    permission = StoredPermission(asked.resource or "", asked.action or "")
+    if not asked.resource or not asked.action:
+        raise Unprocessable('resource and action are needed, for example "repository" and "push".')
+    permission = StoredPermission(asked.resource, asked.action)
     if permission not in EVERYTHING:
         raise Unprocessable(
             f"resource and action name no permission: {str(permission)[:200]!a}. The reference of permissions lists all."

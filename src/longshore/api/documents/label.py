@@ -57,7 +57,8 @@ def parse_owner(scope: str | None, project_id: int | None) -> int | None:
     if scope == LabelScope.GLOBAL.value:
         return None
     if scope != LabelScope.PROJECT.value:
-        raise BadRequest(f'scope: a label is global ("g") or of a project ("p"), not {scope or "":.40}.')
+        given = f"not {scope[:40]!a}" if scope else "but it is missing"
+        raise BadRequest(f'scope: a label is global ("g") or of a project ("p"), {given}.')
     if project_id is None or project_id <= 0:
         raise BadRequest("project_id: the labels of a project need its number.")
     return project_id

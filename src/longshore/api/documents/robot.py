@@ -117,8 +117,10 @@ class RobotCreate(Read, frozen=True, kw_only=True):
         """The robot to make.
 
         Raises:
-            BadRequest: level or permissions aren't acceptable.
+            BadRequest: level or permissions aren't acceptable, or the duration is missing.
         """
+        if self.duration is None:
+            raise BadRequest("duration: how many days the robot is good is missing: -1 for ever, or 1 to 2147483646.")
         given = grants(self.permissions or ())
         if self.level not in {level.value for level in RobotLevel}:
             raise BadRequest(f'level: a robot is of the "system" or of a "project", not {self.level!a:.40}.')
@@ -128,7 +130,7 @@ class RobotCreate(Read, frozen=True, kw_only=True):
         return NewRobot(
             name=self.name or "",
             grants=given,
-            duration_days=self.duration or 0,
+            duration_days=self.duration,
             project=ProjectName.parse(given[0].namespace) if in_project else None,
             description=self.description or "",
         )
